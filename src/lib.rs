@@ -1,0 +1,26 @@
+//! Duramen: a content-addressed, deduplicating, encrypted snapshot store.
+//!
+//! The rooms stand in layers; a module imports only from layers below its own (`tests/tidy.rs` holds that):
+//!
+//! ```text
+//! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
+//! L5  ops/                     one use case a file: options in, summary out
+//! L4  snapshot/ restore/ check/
+//! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
+//! L3  source/  target/         where data comes from and goes to
+//! L2  chunk/ seal/ pack/ index/
+//! L1  storage/ crypto/ format/ fs/
+//! L0  id error progress clock limits
+//! ```
+
+pub mod clock;
+pub mod error;
+pub mod format;
+pub mod fs;
+pub mod id;
+pub mod limits;
+pub mod ops;
+pub mod progress;
+pub mod repository;
+pub mod source;
+pub mod target;

@@ -1,0 +1,52 @@
+//! Every maximum of the format and every memory budget of the engine, in one place.
+//!
+//! A decoder compares a length with its maximum here before it allocates anything. The numbers marked *format*
+//! stand in `format-spec/limits.md` too; raising one is a format change.
+
+/// *format*: raw bytes of one chunk.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// *format*: raw bytes of one frame.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+/// *format*: stored bytes of one frame, nonce and tag included (raw data that grew under compression is stored raw).
+pub const FRAME_STORED_MAX: usize = FRAME_BYTES_MAX + 28;
+/// *format*: bytes of one pack file.
+pub const PACK_BYTES_MAX: u64 = 64 << 20;
+/// *format*: stored bytes of a pack directory.
+pub const DIRECTORY_BYTES_MAX: usize = 16 << 20;
+/// *format*: frames in one pack or segment.
+pub const FRAMES_MAX: usize = 1 << 20;
+/// *format*: chunks in one pack or segment.
+pub const CHUNKS_MAX: usize = 1 << 20;
+/// *format*: packs named by one segment.
+pub const PACKS_MAX: usize = 1 << 16;
+/// *format*: bytes of one segment file, and of its body once decompressed.
+pub const SEGMENT_BYTES_MAX: usize = 96 << 20;
+/// *format*: sealed bytes of one record file (config, key ring, snapshot, session, tombstone, annotation).
+pub const RECORD_BYTES_MAX: usize = 4 << 20;
+/// *format*: bytes of one key slot file.
+pub const SLOT_BYTES_MAX: usize = 4096;
+/// *format*: bytes of one name in a directory.
+pub const NAME_BYTES_MAX: usize = 255;
+/// *format*: bytes of one symbolic link target.
+pub const LINK_TARGET_MAX: usize = 65_536;
+/// *format*: bytes of one extended attribute's value (Linux's own limit is 64 KiB).
+pub const XATTR_BYTES_MAX: usize = 1 << 20;
+/// *format*: extended attributes of one entry.
+pub const XATTRS_MAX: usize = 4096;
+/// *format*: entries in one page of any kind.
+pub const PAGE_ENTRIES_MAX: usize = 65_536;
+/// *format*: levels of pages above the leaves.
+pub const PAGE_DEPTH_MAX: u8 = 12;
+/// *format*: tagged extensions behind one record.
+pub const EXTENSIONS_MAX: usize = 64;
+/// *format*: levels of directories below the root that a reader follows.
+pub const TREE_DEPTH_MAX: usize = 65_536;
+
+/// Files of at most this many bytes stand in the tree page itself.
+pub const INLINE_FILE_BYTES: usize = 256;
+/// Attribute values of at most this many bytes stand in the tree page itself.
+pub const INLINE_XATTR_BYTES: usize = 256;
+/// A frame is closed once it holds this many raw bytes.
+pub const FRAME_BYTES_TARGET: usize = 1 << 20;
+/// A pack is closed once it holds this many stored bytes.
+pub const PACK_BYTES_TARGET: u64 = 32 << 20;

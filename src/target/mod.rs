@@ -1,0 +1,3 @@
+//! Where data goes to.
+//!
+//! The restore room decides what to write and in which order; a target knows how to write it.
