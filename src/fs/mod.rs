@@ -1,2 +1,8 @@
 //! System calls relative to an open directory, for whoever reads or writes trees: nothing here follows a symbolic
 //! link, so a tree that changes under our feet cannot lead us outside it.
+
+mod dir;
+mod stat;
+
+pub use dir::{Dir, Identity};
+pub use stat::{Stat, StatKind, of_descriptor, of_member};
