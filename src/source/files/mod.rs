@@ -20,7 +20,7 @@ use crate::source::excludes::Excludes;
 use crate::source::{Event, Source};
 
 use paths::Wanted;
-pub use paths::absolute;
+pub use paths::{absolute, names};
 use rules::Rules;
 
 /// A directory that must not become part of the snapshot, wherever it is met.
