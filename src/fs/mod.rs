@@ -4,6 +4,7 @@
 mod dir;
 pub mod holes;
 mod names;
+pub mod owners;
 mod stat;
 pub mod xattr;
 
