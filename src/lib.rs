@@ -14,6 +14,7 @@
 //! ```
 
 pub mod clock;
+pub mod crypto;
 pub mod error;
 pub mod format;
 pub mod fs;
@@ -22,5 +23,6 @@ pub mod limits;
 pub mod ops;
 pub mod progress;
 pub mod repository;
+pub mod restore;
 pub mod source;
 pub mod target;

@@ -94,6 +94,10 @@ impl Repository {
     pub fn snapshot(&self, _id: &SnapshotId) -> Result<Snapshot> {
         unimplemented!()
     }
+    /// The id that bytes of this kind have here.
+    pub fn chunk_id(&self, _kind: ChunkKind, _bytes: &[u8]) -> ChunkId {
+        unimplemented!()
+    }
     /// Threads that the user allows.
     pub fn threads(&self) -> usize {
         unimplemented!()

@@ -1,0 +1,2 @@
+//! Bringing back.
+pub mod filter;
