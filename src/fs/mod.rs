@@ -2,7 +2,11 @@
 //! link, so a tree that changes under our feet cannot lead us outside it.
 
 mod dir;
+pub mod holes;
+mod names;
 mod stat;
+pub mod xattr;
 
 pub use dir::{Dir, Identity};
+pub use names::{Lister, Names};
 pub use stat::{Stat, StatKind, of_descriptor, of_member};
