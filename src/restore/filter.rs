@@ -75,13 +75,14 @@ impl Filter {
         let relative = path.strip_prefix(b"/").unwrap_or(path);
         let relative = Path::new(OsStr::from_bytes(relative));
         let hit = |sets: &[Gitignore]| {
-            sets.iter()
-                .map(|set| set.matched(relative, is_dir))
-                .fold(None, |found, one| match one {
+            sets.iter().map(|set| set.matched(relative, is_dir)).fold(
+                None,
+                |found, one| match one {
                     Match::None => found,
                     Match::Ignore(_) => Some(true),
                     Match::Whitelist(_) => Some(found.unwrap_or(false)),
-                })
+                },
+            )
         };
         // The root has no name that a pattern could mean.
         let root = relative.as_os_str().is_empty();
@@ -213,7 +214,10 @@ mod tests {
         let any = Filter::new(&[], &["*.JPG".into()], &[], &["Raw".into()]).unwrap();
         assert_eq!(any.judge(b"/p/\xfe.jpg", false, false), Verdict::Take);
         assert_eq!(any.judge(b"/p/rAW", true, false), Verdict::Leave);
-        assert_eq!(filter(&["?.x"], &[]).judge(b"/\xff.x", false, false), Verdict::Take);
+        assert_eq!(
+            filter(&["?.x"], &[]).judge(b"/\xff.x", false, false),
+            Verdict::Take
+        );
     }
 
     #[test]

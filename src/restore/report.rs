@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use super::options::RestoreSummary;
 use crate::error::{Error, Kind};
 use crate::format::snapshot::{PathBytes, Problem};
-use crate::ops::restore::RestoreSummary;
 use crate::progress::Progress;
 
 /// Problems kept word by word; further ones are only counted.
@@ -60,7 +60,10 @@ impl<'p> Report<'p> {
     }
 
     /// Something about `path` (in the snapshot) could not be done.
-    pub(super) fn problem(&self, path: Vec<u8>, error: &Error) {
+    pub(super) fn problem(&self, mut path: Vec<u8>, error: &Error) {
+        if path.is_empty() {
+            path.push(b'/');
+        }
         add(&self.problem_count, 1);
         self.progress.problem(error);
         let mut kept = self.problems.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Advice, Mode, OFlags, SeekFrom};
-use rustix::io::Errno;
+use rustix::fs::{Advice, Mode, OFlags};
 
 use super::file::read_full;
 use crate::error::Result;
+use crate::fs::holes::{Stretch, stretch};
 use crate::fs::{Dir, Stat, of_descriptor};
 
 /// A regular file opened to be read back.
@@ -65,26 +65,18 @@ impl OnDisk {
         let mut buffer = vec![0; 128 << 10];
         let mut at = offset;
         while at < end {
-            let data = match rustix::fs::seek(&self.fd, SeekFrom::Data(at)) {
-                Ok(data) => data,
-                // Nothing but a hole up to the end of the file.
-                Err(Errno::NXIO) => return Ok(true),
-                // The file system knows of no holes.
-                Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-                Err(errno) => return self.named(Err(errno)),
+            let end = match self.named(stretch(self.fd.as_fd(), at, end))? {
+                Stretch::Hole(until) => {
+                    at = until;
+                    continue;
+                }
+                Stretch::Data(until) => until,
             };
-            at = data.max(at);
-            if at >= end {
-                break;
-            }
             let step = (end - at).min(buffer.len() as u64);
             let step = usize::try_from(step).unwrap_or(buffer.len());
             let read = self.read(at, &mut buffer[..step])?;
-            if !only_zeros(&buffer[..read]) {
+            if read < step || !only_zeros(&buffer[..read]) {
                 return Ok(false);
-            }
-            if read < step {
-                break;
             }
             at += step as u64;
         }

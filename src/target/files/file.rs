@@ -32,11 +32,8 @@ impl Writing {
     /// # Errors
     /// Names the path.
     pub fn fresh(dir: &Arc<Dir>, name: &[u8]) -> Result<Self> {
-        let flags = OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::RDWR
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (temporary, (fd, identity)) = Temporary::create(dir, name, |parent, temporary| {
             let fd = rustix::fs::openat(parent, temporary, flags, Mode::RUSR | Mode::WUSR)?;
             let identity = identity(&of_descriptor(fd.as_fd())?);
@@ -168,8 +165,8 @@ impl Writing {
             applied = Some(meta::apply(Handle::open(fd), meta, rules, &path));
             Ok(())
         })?;
-        let applied = applied
-            .unwrap_or_else(|| Err(Error::new(Kind::Failed, "metadata was not set")))?;
+        let applied =
+            applied.unwrap_or_else(|| Err(Error::new(Kind::Failed, "metadata was not set")))?;
         if let Some(temporary) = self.temporary.take() {
             temporary.rename(&self.name)?;
         }
@@ -243,7 +240,11 @@ fn write_zeros(fd: BorrowedFd<'_>, range: Range<u64>) -> rustix::io::Result<()> 
     let mut at = range.start;
     while at < range.end {
         let step = (range.end - at).min(zeros.len() as u64);
-        write_all(fd, at, &zeros[..usize::try_from(step).unwrap_or(zeros.len())])?;
+        write_all(
+            fd,
+            at,
+            &zeros[..usize::try_from(step).unwrap_or(zeros.len())],
+        )?;
         at += step;
     }
     Ok(())
@@ -294,7 +295,10 @@ mod tests {
     fn only_whole_blocks_of_zeros_are_passed_over() {
         let mut bytes = vec![0; 5 * 4096];
         assert_eq!(runs_of_data(0, &bytes), []);
-        assert_eq!(runs_of_data(100, &bytes), [0..3996, 4 * 4096 + 3996..5 * 4096]);
+        assert_eq!(
+            runs_of_data(100, &bytes),
+            [0..3996, 4 * 4096 + 3996..5 * 4096]
+        );
         bytes[4096] = 1;
         bytes[3 * 4096 - 1] = 1;
         assert_eq!(runs_of_data(8192, &bytes), [4096..3 * 4096]);

@@ -44,7 +44,8 @@ pub struct Applied {
     pub problems: Vec<Error>,
 }
 
-/// An inode in hand.
+/// An inode in hand. Everything is set through its descriptor, never through its name: whoever may write in the
+/// directory could put a file of his own under that name, which would then get another user's capabilities.
 #[derive(Clone, Copy)]
 pub(super) enum Handle<'f> {
     /// An ordinary descriptor.
@@ -203,6 +204,15 @@ pub fn apply_to_member(dir: &Dir, name: &[u8], meta: &Meta, rules: Rules) -> Res
         .map_err(|errno| dir.error("set the metadata of", name, errno))?
 }
 
+/// Lets the owner of an existing directory (this process, which is not root) work in it until its metadata is set.
+/// That it stays as it is shows with the first member.
+pub fn lend_access(dir: &Dir, stat: &Stat) {
+    let all = Mode::RWXU.as_raw_mode();
+    if stat.mode & all != all && stat.uid == rustix::process::geteuid().as_raw() {
+        let _ = with_directory(dir, |handle| handle.chmod(stat.mode | all));
+    }
+}
+
 /// In words, what differs from `meta` at `name` in `dir`, or at the directory itself where `name` is empty; what
 /// `rules` did not allow to be set is not held against it.
 ///
@@ -270,12 +280,7 @@ fn with_member<T>(
 }
 
 /// Sets what differs; `path` names it in errors.
-pub(super) fn apply(
-    handle: Handle<'_>,
-    meta: &Meta,
-    rules: Rules,
-    path: &[u8],
-) -> Result<Applied> {
+pub(super) fn apply(handle: Handle<'_>, meta: &Meta, rules: Rules, path: &[u8]) -> Result<Applied> {
     let wrong = |action: &str, errno: Errno| {
         Error::io_named(action, String::from_utf8_lossy(path).into_owned(), errno)
     };

@@ -19,7 +19,7 @@ mod tests;
 
 pub use compare::{OnDisk, only_zeros};
 pub use file::Writing;
-pub use meta::{Applied, Meta, apply_to_directory, apply_to_member, differences};
+pub use meta::{Applied, Meta, apply_to_directory, apply_to_member, differences, lend_access};
 pub use node::{Special, link, make};
 pub use owners::Owners;
 pub use place::{look, make_directory, read_link, remove_directory, unlink};

@@ -83,9 +83,9 @@ pub fn link(
         return Ok(false);
     }
     let (temporary, ()) = Temporary::create(dir, name, |parent, temporary| {
-        first.0.with_fd(|from| {
-            rustix::fs::linkat(from, first.1, parent, temporary, AtFlags::empty())
-        })
+        first
+            .0
+            .with_fd(|from| rustix::fs::linkat(from, first.1, parent, temporary, AtFlags::empty()))
     })?;
     if which(dir, temporary.name()) != Ok(identity) {
         return Err(Error::new(

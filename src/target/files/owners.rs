@@ -28,7 +28,8 @@ impl Owners {
     }
 
     fn read(passwd: &Path, group: &Path) -> Self {
-        let table = |path: &Path| std::fs::read(path).map_or_else(|_| HashMap::new(), |t| parse(&t));
+        let table =
+            |path: &Path| std::fs::read(path).map_or_else(|_| HashMap::new(), |t| parse(&t));
         Self {
             users: table(passwd),
             groups: table(group),
@@ -60,7 +61,9 @@ fn parse(text: &[u8]) -> HashMap<Vec<u8>, u32> {
         else {
             continue;
         };
-        let number = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok());
+        let number = std::str::from_utf8(number)
+            .ok()
+            .and_then(|n| n.parse().ok());
         if let (false, Some(number)) = (name.is_empty() || name[0] == b'#', number) {
             table.entry(name.to_vec()).or_insert(number);
         }

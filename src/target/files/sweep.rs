@@ -6,27 +6,17 @@ use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 
 use super::place::{look, remove_directory, unlink};
 use crate::error::{Error, Kind, Result};
-use crate::fs::Dir;
+use crate::fs::{Dir, Lister, Names};
 
-/// Raw names in a directory, in no order, `.` and `..` left out.
+/// The names in a directory, sorted; an error where not all of them can be read.
 ///
 /// # Errors
 /// Names the directory.
-pub fn names(dir: &Dir) -> Result<Vec<Vec<u8>>> {
-    let list = || {
-        dir.with_fd(|fd| {
-            let mut names = Vec::new();
-            for entry in rustix::fs::Dir::read_from(fd)? {
-                let entry = entry?;
-                let name = entry.file_name().to_bytes();
-                if name != b"." && name != b".." {
-                    names.push(name.to_vec());
-                }
-            }
-            Ok(names)
-        })
-    };
-    list().map_err(|errno| dir.error("list", b"", errno))
+pub fn names(dir: &Dir) -> Result<Names> {
+    match Lister::default().list(dir) {
+        (names, None) => Ok(names),
+        (_, Some(errno)) => Err(dir.error("list", b"", errno)),
+    }
 }
 
 /// Whoever asks for something to be removed.
@@ -59,13 +49,16 @@ impl dyn Sweep + '_ {
         let mut path = Vec::new();
         let mut levels: Vec<Level> = vec![Level {
             dir: Arc::clone(parent),
-            names: vec![name.to_vec()],
+            names: Names::new([name]),
+            next: 0,
             kept: false,
             path_length: 0,
         }];
         while let Some(level) = levels.last_mut() {
             path.truncate(level.path_length);
-            let Some(name) = level.names.pop() else {
+            let name = level.names.get(level.next).map(<[u8]>::to_vec);
+            level.next += 1;
+            let Some(name) = name else {
                 let done = levels.pop();
                 // The lowest level is the directory that `name` stood in.
                 if let (Some(done), Some(above)) = (done, levels.last_mut()) {
@@ -89,6 +82,7 @@ impl dyn Sweep + '_ {
                 Ok(Taken::Enter(dir, names)) => levels.push(Level {
                     dir,
                     names,
+                    next: 0,
                     kept: false,
                     path_length: path.len(),
                 }),
@@ -111,9 +105,12 @@ impl dyn Sweep + '_ {
         if stat.is_directory() {
             let below = dir.open_child(name)?;
             if below.identity().device != dir.identity().device || is_mount_point(&below) {
-                return Err(Error::new(Kind::Failed, "not removed: another file system is mounted there")
-                    .subject(String::from_utf8_lossy(&below.path()).into_owned())
-                    .hint("unmount it, or exclude it"));
+                return Err(Error::new(
+                    Kind::Failed,
+                    "not removed: another file system is mounted there",
+                )
+                .subject(String::from_utf8_lossy(&below.path()).into_owned())
+                .hint("unmount it, or exclude it"));
             }
             let names = names(&below)?;
             return Ok(Taken::Enter(below, names));
@@ -136,8 +133,11 @@ impl dyn Sweep + '_ {
                 true
             }
             Ok(false) => {
-                let error = Error::new(Kind::Failed, "not removed: something was put into it meanwhile")
-                    .subject(String::from_utf8_lossy(&above.path_of(name)).into_owned());
+                let error = Error::new(
+                    Kind::Failed,
+                    "not removed: something was put into it meanwhile",
+                )
+                .subject(String::from_utf8_lossy(&above.path_of(name)).into_owned());
                 self.problem(path, error);
                 false
             }
@@ -151,7 +151,8 @@ impl dyn Sweep + '_ {
 
 struct Level {
     dir: Arc<Dir>,
-    names: Vec<Vec<u8>>,
+    names: Names,
+    next: usize,
     /// Something in it stays, so it stays too.
     kept: bool,
     path_length: usize,
@@ -160,7 +161,7 @@ struct Level {
 enum Taken {
     Gone,
     Kept,
-    Enter(Arc<Dir>, Vec<Vec<u8>>),
+    Enter(Arc<Dir>, Names),
 }
 
 /// A bind mount may lie on the same device; the kernel still knows it.

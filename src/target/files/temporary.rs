@@ -55,8 +55,10 @@ impl Temporary {
                 Err(errno) => return Err(dir.error("create", for_name, errno)),
             }
         }
-        Err(Error::new(Kind::Failed, "every temporary name is taken already")
-            .subject(String::from_utf8_lossy(&dir.path()).into_owned()))
+        Err(
+            Error::new(Kind::Failed, "every temporary name is taken already")
+                .subject(String::from_utf8_lossy(&dir.path()).into_owned()),
+        )
     }
 
     /// The directory that it stands in.
