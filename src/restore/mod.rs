@@ -25,6 +25,11 @@ mod verify;
 mod walk;
 mod window;
 
+#[cfg(test)]
+pub(crate) mod lab;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 pub use self::options::{Overwrite, RestoreOptions, RestoreSummary};

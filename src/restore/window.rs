@@ -239,11 +239,14 @@ fn locate(task: &Task<'_>, needed: Vec<Needed>, threads: usize) -> Result<Vec<Fo
                 continue;
             }
             match task.repository.locate(&needed.id) {
-                Ok(location) if location.len == needed.length => {
+                Ok(location)
+                    if location.len == needed.length && location.frame.kind == ChunkKind::Data =>
+                {
                     found.push(Found { needed, location });
                 }
                 Ok(_) => {
-                    let error = Error::damage("a chunk of another length than its file says");
+                    let error =
+                        Error::damage("a chunk of another kind or length than its file says");
                     broken(task, &needed, error)?;
                 }
                 Err(error) => broken(task, &needed, error)?,

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn only_whole_blocks_of_zeros_are_passed_over() {
         let mut bytes = vec![0; 5 * 4096];
-        assert_eq!(runs_of_data(0, &bytes), []);
+        assert!(runs_of_data(0, &bytes).is_empty());
         assert_eq!(
             runs_of_data(100, &bytes),
             [0..3996, 4 * 4096 + 3996..5 * 4096]
@@ -303,6 +303,6 @@ mod tests {
         bytes[3 * 4096 - 1] = 1;
         assert_eq!(runs_of_data(8192, &bytes), [4096..3 * 4096]);
         assert_eq!(runs_of_data(0, &bytes[..10]), [0..10]);
-        assert_eq!(runs_of_data(0, &[]), []);
+        assert!(runs_of_data(0, &[]).is_empty());
     }
 }
