@@ -81,7 +81,7 @@ fn parse() -> std::result::Result<Cli, ExitCode> {
             error.kind(),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
         );
-        if !asked_for && std::env::args_os().any(|argument| argument == "--json") {
+        if !asked_for && json_wanted() {
             context::report(&as_error(&error), true, false);
         } else {
             // A pager that went away wants no more help.
@@ -96,8 +96,19 @@ fn parse() -> std::result::Result<Cli, ExitCode> {
     })
 }
 
+/// Whether a command line that makes no sense asks for JSON all the same.
+fn json_wanted() -> bool {
+    // What stands behind `--` is another program's.
+    std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
 /// What clap says, in one sentence for scripts.
 fn as_error(error: &clap::Error) -> Error {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::new(Kind::Usage, "no command was given").hint("see duramen --help");
+    }
     let rendered = error.render().to_string();
     let first = rendered.split("\n\n").next().unwrap_or_default();
     let message = first.trim_start_matches("error: ");

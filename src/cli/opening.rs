@@ -1,5 +1,7 @@
 //! How a command comes by its repository: the place, the cache, and whatever opens it.
 
+use std::path::Path;
+
 use duramen::error::{Error, Kind, Result};
 use duramen::ops::open::{self, Credential, OpenOptions};
 use duramen::progress::Progress;
@@ -7,7 +9,7 @@ use duramen::repository::Repository;
 
 use super::commands::init;
 use super::context::Context;
-use super::credentials::{self, Given};
+use super::credentials::{self, Given, Origin};
 use super::places::{self, Place};
 
 /// How often somebody may mistype a passphrase.
@@ -46,7 +48,8 @@ pub fn open_or_make(context: &Context, progress: &dyn Progress) -> Result<Reposi
     let place = Place::choose(&context.global, &context.environment)?;
     match open_place(context, &place, progress) {
         Err(error)
-            if error.kind() == Kind::NoRepository && matches!(place, Place::Default { .. }) =>
+            if error.kind() == Kind::NoRepository
+                && matches!(place, Place::Default { named: false, .. }) =>
         {
             match init::make(context, &place, progress) {
                 Ok(made) => made.tell_first_use(context)?,
@@ -63,16 +66,22 @@ pub fn open_or_make(context: &Context, progress: &dyn Progress) -> Result<Reposi
 fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Result<Repository> {
     let mut options = options(context, place)?;
     let given = Given::collect(&context.global, &context.environment);
-    if let Place::Default { repository, key } = place {
+    if let Place::Default {
+        repository, key, ..
+    } = place
+    {
         if repository.symlink_metadata().is_err() {
             return Err(no_default(&options.location));
         }
         options.credentials = given.read()?;
         if options.credentials.is_empty() {
-            options.credentials.push(default_key(key)?);
+            options.credentials.extend(default_key(key)?);
         }
+        // Without a key the engine still says whether there is a repository at all.
+        let missing = options.credentials.is_empty();
         return open::open(&options, progress).map_err(|error| match error.kind() {
             Kind::NoRepository => no_default(&options.location),
+            Kind::WrongKey | Kind::Usage if missing => no_default_key(key),
             _ => error,
         });
     }
@@ -109,18 +118,22 @@ fn open_asking(
     }
 }
 
-fn default_key(key: &std::path::Path) -> Result<Credential> {
-    credentials::Origin::KeyFile(key)
-        .read()
-        .map_err(|error| match error.kind() {
-            Kind::NotFound => Error::new(
-                Kind::WrongKey,
-                "the key file of the default repository is not there",
-            )
-            .subject(key.display().to_string())
-            .hint("put a copy of it back, or name a key or a passphrase with --key-file or --password-file"),
-            _ => error,
-        })
+/// The key beside the default repository, where it is there.
+fn default_key(key: &Path) -> Result<Option<Credential>> {
+    match Origin::KeyFile(key).read() {
+        Ok(credential) => Ok(Some(credential)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn no_default_key(key: &Path) -> Error {
+    Error::new(
+        Kind::WrongKey,
+        "the key file of the default repository is not there",
+    )
+    .subject(key.display().to_string())
+    .hint("put a copy of it back, or name a key or a passphrase with --key-file or --password-file")
 }
 
 fn no_default(location: &str) -> Error {

@@ -24,6 +24,8 @@ pub enum Place {
         repository: PathBuf,
         /// The key file beside it.
         key: PathBuf,
+        /// Somebody named it by its path, so it is not to be made in passing.
+        named: bool,
     },
 }
 
@@ -37,22 +39,26 @@ impl Place {
             .repository
             .as_ref()
             .or(environment.repository.as_ref());
+        let default = data_folder(environment).map(|data| Place::Default {
+            repository: data.join("repository"),
+            key: data.join("key"),
+            named: named.is_some(),
+        });
         match named {
             Some(place) => match place.to_str() {
-                Some(place) => Ok(Place::Named(place.into())),
+                Some(place) => Ok(match default {
+                    Ok(Place::Default { ref repository, .. }) if repository == Path::new(place) => {
+                        default?
+                    }
+                    _ => Place::Named(place.into()),
+                }),
                 None => Err(
                     Error::new(Kind::Usage, "the place of a repository must be UTF-8")
                         .subject(place.to_string_lossy())
                         .hint("name it by a path that is, a symbolic link for example"),
                 ),
             },
-            None => {
-                let data = data_folder(environment)?;
-                Ok(Place::Default {
-                    repository: data.join("repository"),
-                    key: data.join("key"),
-                })
-            }
+            None => default,
         }
     }
 
@@ -199,8 +205,15 @@ mod tests {
             Place::Default {
                 repository: "/home/ann/.local/share/duramen/repository".into(),
                 key: "/home/ann/.local/share/duramen/key".into(),
+                named: false,
             }
         );
+        global.repository = Some("/home/ann/.local/share/duramen/repository/".into());
+        assert!(matches!(
+            Place::choose(&global, &environment).unwrap(),
+            Place::Default { named: true, .. }
+        ));
+        global.repository = None;
         environment.repository = Some("/env".into());
         assert_eq!(
             Place::choose(&global, &environment).unwrap(),

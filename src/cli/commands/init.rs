@@ -77,7 +77,12 @@ pub fn make(context: &Context, place: &Place, progress: &dyn Progress) -> Result
     let (credential, key_file) = match (given.single()?, place) {
         (Some(Origin::KeyFile(path)), _) => key_file(path)?,
         (Some(other), _) => (other.read()?, None),
-        (None, Place::Default { repository, key }) => {
+        (
+            None,
+            Place::Default {
+                repository, key, ..
+            },
+        ) => {
             if let Some(data) = repository.parent() {
                 places::make_private_folder(data)?;
             }
