@@ -291,15 +291,63 @@ impl SnapshotObject {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use duramen::error::Kind;
+    use serde_json::Value;
+
+    /// Every field of `object` stands in its chapter of the scripting page; comes back as a value to look into.
+    pub fn documented(chapter: &str, object: &impl Serialize) -> Value {
+        let page = include_str!("../../docs/json.md");
+        let start = page.find(&format!("\n## {chapter}\n")).unwrap();
+        let rest = &page[start + 4..];
+        let chapter_text = &rest[..rest.find("\n## ").unwrap_or(rest.len())];
+        fn walk(chapter: &str, text: &str, value: &Value) {
+            match value {
+                Value::Object(fields) => {
+                    for (field, value) in fields {
+                        let shown = format!("`{field}`");
+                        assert!(
+                            text.contains(&shown),
+                            "{chapter}: {shown} is not documented"
+                        );
+                        walk(chapter, text, value);
+                    }
+                }
+                Value::Array(values) => values.iter().for_each(|value| walk(chapter, text, value)),
+                _ => {}
+            }
+        }
+        let value = serde_json::to_value(object).unwrap();
+        walk(chapter, chapter_text, &value);
+        value
+    }
+
+    #[test]
+    fn status_lines_are_documented() {
+        let line = StatusLine {
+            message_type: "status",
+            phase: "snapshot".into(),
+            seconds_elapsed: 1,
+            seconds_remaining: None,
+            percent_done: 0.5,
+            total_files: 2,
+            files_done: 1,
+            total_bytes: 2,
+            bytes_done: 1,
+            error_count: 0,
+            current_files: Vec::new(),
+        };
+        documented("Progress (standard output)", &line);
+    }
+
+    const ERRORS: &str = "Errors, problems, notes (standard error)";
 
     #[test]
     fn errors_have_the_documented_fields() {
         let error = Error::io("read", "/x", std::io::Error::from_raw_os_error(13));
-        let last = serde_json::to_value(ErrorLine::last(&error)).unwrap();
+        let last = documented(ERRORS, &ErrorLine::last(&error));
         assert_eq!(
             last,
             serde_json::json!({
@@ -315,7 +363,7 @@ mod tests {
             "snapshot",
         );
         assert_eq!(
-            serde_json::to_value(problem).unwrap(),
+            documented(ERRORS, &problem),
             serde_json::json!({
                 "message_type": "error", "code": "failed", "message": "vanished", "subject": "/y",
                 "hint": null, "during": "snapshot", "item": "/y", "error": {"message": "vanished"},

@@ -20,6 +20,7 @@ mod credentials;
 mod environment;
 mod exit;
 mod json;
+mod moment;
 mod opening;
 mod output;
 mod places;

@@ -73,10 +73,9 @@ fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Resu
         if repository.symlink_metadata().is_err() {
             return Err(no_default(&options.location));
         }
+        // What the environment holds may be meant for another repository, so the key beside this one is tried too.
         options.credentials = given.read()?;
-        if options.credentials.is_empty() {
-            options.credentials.extend(default_key(key)?);
-        }
+        options.credentials.extend(default_key(key)?);
         // Without a key the engine still says whether there is a repository at all.
         let missing = options.credentials.is_empty();
         return open::open(&options, progress).map_err(|error| match error.kind() {

@@ -16,10 +16,9 @@ use duramen::progress::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::json::{ErrorLine, NoteLine, StatusLine};
+use super::moment::Moment;
 use super::output;
-use super::size;
 use super::text;
-use super::time;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,37 +65,6 @@ struct Shared {
     bar: Mutex<Option<ProgressBar>>,
     finished: Mutex<bool>,
     wake: Condvar,
-}
-
-/// The numbers of one moment.
-#[derive(Clone, Copy, Debug)]
-struct Moment {
-    files_expected: u64,
-    bytes_expected: u64,
-    files_done: u64,
-    bytes_done: u64,
-    seconds: f64,
-}
-
-impl Moment {
-    /// 0 to 1, by bytes where there are any, by files otherwise.
-    fn part(&self) -> f64 {
-        let (done, expected) = if self.bytes_expected > 0 {
-            (self.bytes_done, self.bytes_expected)
-        } else {
-            (self.files_done, self.files_expected)
-        };
-        if expected == 0 {
-            return 0.0;
-        }
-        (done as f64 / expected as f64).min(1.0)
-    }
-
-    /// Seconds left if it goes on as it went; none before anything is done.
-    fn remaining(&self) -> Option<f64> {
-        let part = self.part();
-        (part > 0.0 && self.seconds > 0.0).then(|| self.seconds * (1.0 - part) / part)
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -157,7 +125,7 @@ impl Shared {
         bar.set_length(1000);
         bar.set_position((moment.part() * 1000.0) as u64);
         bar.set_prefix(lock(&self.phase).0.clone());
-        bar.set_message(bar_text(&moment, self.problems.load(Relaxed), &current));
+        bar.set_message(moment.words(self.problems.load(Relaxed), &current));
         bar.tick();
     }
 
@@ -180,36 +148,6 @@ fn new_bar() -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     bar.with_style(style)
-}
-
-fn bar_text(moment: &Moment, problems: u64, current: &[u8]) -> String {
-    let mut parts = Vec::new();
-    if moment.files_expected > 0 || moment.bytes_expected > 0 {
-        parts.push(format!("{:.1} %", moment.part() * 100.0));
-    }
-    if moment.files_done > 0 || moment.files_expected > 0 {
-        parts.push(text::plural(moment.files_done, "file", "files"));
-    }
-    if moment.bytes_done > 0 {
-        let rate = moment.bytes_done as f64 / moment.seconds.max(0.001);
-        parts.push(format!(
-            "{} of {}, {}/s",
-            size::show(moment.bytes_done),
-            size::show(moment.bytes_expected.max(moment.bytes_done)),
-            size::show(rate as u64)
-        ));
-    }
-    match moment.remaining() {
-        Some(left) => parts.push(format!("{} left", time::span(left))),
-        None => parts.push(time::span(moment.seconds)),
-    }
-    if problems > 0 {
-        parts.push(text::plural(problems, "problem", "problems"));
-    }
-    if !current.is_empty() {
-        parts.push(text::safe_bytes(current));
-    }
-    parts.join("  ")
 }
 
 fn text_of(path: &[u8]) -> Option<String> {
@@ -425,25 +363,6 @@ mod tests {
         let moment = reporter.shared.moment();
         assert_eq!((moment.bytes_expected, moment.bytes_done), (0, 0));
         assert_eq!(moment.part(), 0.25, "by files where there are no bytes");
-    }
-
-    #[test]
-    fn numbers_stay_sane() {
-        let moment = |done, expected, seconds| Moment {
-            files_expected: 1,
-            bytes_expected: expected,
-            files_done: 1,
-            bytes_done: done,
-            seconds,
-        };
-        assert_eq!(moment(300, 200, 1.0).part(), 1.0);
-        assert_eq!(moment(50, 200, 10.0).remaining(), Some(30.0));
-        assert_eq!(moment(0, 200, 10.0).remaining(), None);
-        let text = bar_text(&moment(1 << 20, 2 << 20, 2.0), 1, b"/a\x1b[2J");
-        assert_eq!(
-            text,
-            "50.0 %  1 file  1.00 MiB of 2.00 MiB, 512 KiB/s  2.0 s left  1 problem  /a\\x1b[2J"
-        );
     }
 
     #[test]

@@ -125,6 +125,7 @@ fn words(summary: &CheckSummary, read_data: bool) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::json::tests::documented;
     use duramen::ops::check::Finding;
     use std::process::ExitCode;
 
@@ -144,7 +145,7 @@ mod tests {
         summary.findings[0].damage = true;
         assert_eq!(exit::of_check(&summary), ExitCode::from(4));
         assert!(words(&summary, false).starts_with("damage  packs/ab: no segment"));
-        let object = serde_json::to_value(object(&summary, true)).unwrap();
+        let object = documented("check", &object(&summary, true));
         assert_eq!(object["num_errors"], 1);
         assert_eq!(object["findings"][0]["subject"], "packs/ab");
     }

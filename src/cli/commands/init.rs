@@ -189,3 +189,49 @@ impl Made {
         words
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::json::tests::documented;
+    use duramen::id::RepositoryId;
+
+    fn made(key_file: Option<(PathBuf, bool)>) -> Made {
+        Made {
+            summary: InitSummary {
+                id: RepositoryId([0xab; 32]),
+                location: "/r".into(),
+                kdf_seconds: None,
+            },
+            key_file,
+            default: true,
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_told() {
+        let object = documented("init", &made(Some(("/a b/key".into(), true))).object());
+        assert_eq!(object["key_file"], "/a b/key");
+        assert_eq!(object["key_file_generated"], true);
+        assert_eq!(object["id"], "ab".repeat(32));
+        let advice = made(Some(("/a b/key".into(), true))).advice();
+        assert!(advice.contains("not yet a backup"), "{advice}");
+        assert!(
+            advice.contains("duramen -r /mnt/other/repository init --key-file '/a b/key'"),
+            "{advice}"
+        );
+        assert!(advice.contains("cp '/a b/key' /mnt/other/"), "{advice}");
+        assert!(made(None).advice().contains("passphrase"));
+    }
+
+    #[test]
+    fn a_key_file_is_generated_only_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "what is there").unwrap();
+        let (credential, from) = key_file(&path).unwrap();
+        assert!(matches!(credential, Credential::KeyFile(text) if *text == b"what is there"));
+        assert_eq!(from, Some((path, false)));
+    }
+}

@@ -194,6 +194,7 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<ExitCode> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::json::tests::documented;
     use duramen::id::SlotId;
 
     fn slot() -> SlotInfo {
@@ -219,7 +220,7 @@ mod tests {
             line.ends_with("u@h  l\\n    0.51 s, 64 MiB, 3 passes, 1 lane"),
             "{line}"
         );
-        let object = serde_json::to_value(SlotObject::of(&slot(), None)).unwrap();
+        let object = documented("key", &SlotObject::of(&slot(), None));
         assert_eq!(object["current"], true);
         assert_eq!(object["userName"], "u");
         assert_eq!(object["kdf"]["memory_kib"], 65_536);

@@ -226,6 +226,7 @@ fn long(path: &[u8], listed: &Listed, terminal: bool) -> Vec<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::json::tests::documented;
     use duramen::format::entry::{Content, Directory, Entry};
 
     fn listed(name: &[u8], mode: u32, node: Node) -> Listed {
@@ -274,7 +275,7 @@ mod tests {
                 target: b"t\n".to_vec(),
             },
         );
-        let object = serde_json::to_value(NodeObject::of(b"/d/l\xff", &link)).unwrap();
+        let object = documented("ls", &NodeObject::of(b"/d/l\xff", &link));
         assert_eq!(
             object,
             serde_json::json!({

@@ -139,6 +139,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::cli::args::{Cli, Command};
+    use crate::cli::json::tests::documented;
     use clap::Parser;
     use duramen::ops::restore::Overwrite;
 
@@ -188,6 +189,8 @@ mod tests {
             seconds: 0.5,
             ..RestoreSummary::default()
         };
+        let object = documented("restore", &object(&summary, "ab".repeat(16), false));
+        assert_eq!(object["files_restored"], 1200);
         assert_eq!(
             words(&summary, "abababab", &parse(&[])),
             "restored   1,200 files, 3.00 MiB, in 0.5 s\n\

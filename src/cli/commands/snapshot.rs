@@ -265,6 +265,7 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::json::tests::documented;
     use duramen::format::snapshot::{Counters, SnapshotKind};
     use duramen::id::SessionId;
 
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_summary_for_scripts() {
-        let object = serde_json::to_value(object(&summary(State::Complete), false)).unwrap();
+        let object = documented("snapshot", &object(&summary(State::Complete), false));
         for (field, value) in [
             ("message_type", serde_json::json!("summary")),
             ("snapshot_id", serde_json::json!("ab".repeat(16))),

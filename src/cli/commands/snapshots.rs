@@ -234,6 +234,7 @@ pub mod tests {
         assert_eq!(object["paths_bytes_hex"][0], "2fff0a");
         assert_eq!(object["state"], "partial");
         assert!(object.get("message_type").is_none());
+        assert_eq!(object["summary"]["files_new"], 0);
         let line = serde_json::to_value(SnapshotObject::of(&all[0]).into_line()).unwrap();
         assert_eq!(line["struct_type"], "snapshot");
     }
