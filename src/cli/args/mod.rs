@@ -59,7 +59,7 @@ pub struct Cli {
 
 /// Flags that every command takes, before or after its name.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = "Global options", next_display_order = 1000)]
 pub struct Global {
     /// Where the repository is [env: DURAMEN_REPOSITORY]
     ///
