@@ -14,6 +14,7 @@
 //! ```
 
 pub mod clock;
+pub mod crypto;
 pub mod error;
 pub mod format;
 pub mod fs;
