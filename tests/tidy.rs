@@ -143,8 +143,8 @@ fn rooms_import_only_from_below() {
                 "src/index/a.rs",
                 "use super::super::repository::Repository;",
             ),
-            ("src/index/mod.rs", "use crate::seal::Frame;"),
             ("src/seal/mod.rs", "use crate::pack::Pack;"),
+            ("src/crypto/mod.rs", "use crate::storage::Storage;"),
             ("src/cli/ls.rs", "use crate::format::codec::decode;"),
             (
                 "src/cli/ls.rs",
@@ -218,6 +218,7 @@ fn nothing_panics_on_outside_bytes() {
                 "#[cfg(test)]\nmod tests { fn f() { a.unwrap(); } }",
             ),
             ("src/pack/tests.rs", "fn f() { a.unwrap(); }"),
+            ("src/pack/writer_tests.rs", "fn f() { a.unwrap(); }"),
             ("tests/files.rs", "fn f() { a.unwrap(); }"),
         ],
     );
@@ -234,6 +235,8 @@ fn time_chance_environment_and_terminal_have_one_door_each() {
             ("src/pack/mod.rs", "use a::OsRng;"),
             ("src/ops/init.rs", "fn f() { std::env::var(\"HOME\"); }"),
             ("src/ops/init.rs", "use std::{env, fs};"),
+            ("src/ops/init.rs", "use std::env;"),
+            ("src/ops/init.rs", "fn f() { env::temp_dir(); }"),
             ("src/ops/init.rs", "fn f() { println!(); }"),
             ("src/ops/init.rs", "fn f() { eprintln!(); }"),
             ("src/ops/init.rs", "fn f() { io::stdout().lock(); }"),
@@ -254,7 +257,7 @@ fn time_chance_environment_and_terminal_have_one_door_each() {
             ),
             (
                 "src/ops/init.rs",
-                "fn f() { env!(\"CARGO_PKG_VERSION\"); clock.now(); child.stdout(Stdio::piped()); }",
+                "fn f() { env!(\"CARGO_PKG_VERSION\"); clock.now(); child.stdout(Stdio::piped()); std::env::current_dir(); }",
             ),
         ],
     );
@@ -295,7 +298,10 @@ fn each_owned_crate_stands_in_one_room() {
 fn files_of_tests_are_compiled_for_tests_alone() {
     shows(
         rules::test_files_are_for_tests,
-        &[("src/pack/mod.rs", "mod tests;")],
+        &[
+            ("src/pack/mod.rs", "mod tests;"),
+            ("src/pack/mod.rs", "mod pack_tests;"),
+        ],
         &[("src/pack/mod.rs", "#[cfg(test)]\nmod tests;")],
     );
     hold(rules::test_files_are_for_tests, is_room);

@@ -23,7 +23,10 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("seal", "chunk"),
     ("pack", "chunk"),
     ("pack", "seal"),
+    ("index", "seal"),
     ("index", "pack"),
+    // Temporary files have random names, and randomness comes from crypto alone.
+    ("storage", "crypto"),
 ];
 
 /// All that the command line may use: options in, summaries out, and the records that are shown.
@@ -59,7 +62,10 @@ const LINES_MAX: usize = 600;
 
 /// Whether `path` holds test code alone.
 pub fn is_test(path: &str) -> bool {
-    !path.starts_with("src/") || path.ends_with("/tests.rs") || path.contains("/tests/")
+    !path.starts_with("src/")
+        || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
+        || path.contains("/tests/")
 }
 
 /// Whether `path` is `place` or lies in it (`src/chunk` is also `src/chunk.rs`).
@@ -256,11 +262,14 @@ pub fn doors(path: &str, text: &str) -> Findings {
         for stream in ["io : : stdout", "io : : stderr"] {
             refuse(places(&tokens, stream), "only the command line prints");
         }
-        for environment in ["env : :", "std : : env", ", env ,", "{ env ,", ", env }"] {
-            refuse(
-                places(&tokens, environment),
-                "only the command line reads the environment",
-            );
+        let why = "only the command line reads the environment";
+        // A relative path means the folder of the process; that is no setting.
+        let mut lines = places(&tokens, "env : : *");
+        let here = places(&tokens, "env : : current_dir");
+        lines.retain(|line| !here.contains(line));
+        refuse(lines, why);
+        for import in [", env ,", "{ env ,", ", env }", ": env ;"] {
+            refuse(places(&tokens, import), why);
         }
     }
     findings
@@ -292,9 +301,14 @@ pub fn test_files_are_for_tests(path: &str, text: &str) -> Findings {
     if !path.starts_with("src/") {
         return Vec::new();
     }
-    places(&tokens(&production(text)), "mod tests ;")
-        .into_iter()
-        .map(|line| (line, "mod tests without #[cfg(test)]".to_owned()))
+    let code = production(text);
+    tokens(&code)
+        .windows(3)
+        .filter(|window| {
+            let name = window[1].text;
+            window[0].text == "mod" && (name == "tests" || name.ends_with("_tests"))
+        })
+        .map(|window| (window[0].line, "tests without #[cfg(test)]".to_owned()))
         .collect()
 }
 
