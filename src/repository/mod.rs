@@ -31,9 +31,11 @@ pub use writer::{ChunkWriter, WriterOptions, Written};
 use crate::clock::Clock;
 use crate::crypto::Secret;
 use crate::error::{Error, Kind, Result};
+use crate::format::codec;
 use crate::format::file::{FileType, RecordHeader};
 use crate::format::keys::Ring;
 use crate::format::records::Config;
+use crate::format::snapshot::Features;
 use crate::id::{ChunkId, RepositoryId, SlotId};
 use crate::index::Index;
 use crate::limits::RECORD_BYTES_MAX;
@@ -81,6 +83,23 @@ fn read_config_file(storage: &dyn Storage) -> Result<Vec<u8>> {
         })
 }
 
+/// What is sealed under our keys and yet not understood was not damaged by any storage: the seal excludes that.
+fn newer(error: Error) -> Error {
+    let (subject, message) = (
+        error.subject_text().map(ToOwned::to_owned),
+        error.message().to_owned(),
+    );
+    let newer = Error::new(
+        Kind::Unsupported,
+        format!("{message}; it was written by another version of duramen"),
+    )
+    .hint("use a newer version of duramen");
+    match subject {
+        Some(subject) => newer.subject(subject),
+        None => newer,
+    }
+}
+
 impl Repository {
     /// Opens the repository in `storage` with the first credential that fits a slot.
     ///
@@ -99,11 +118,13 @@ impl Repository {
         let unlocked = slots::unlock(&*storage, id, credentials)?;
         let ring = ring::newest(&*storage, id, &unlocked)?;
         let keys = Arc::new(Keys::new(id, &ring)?);
-        let config: Config = crate::format::codec::decode(
-            &open_record(&keys, FileType::Config, CONFIG, &file, RECORD_BYTES_MAX)?,
-            RECORD_BYTES_MAX,
-            CONFIG,
-        )?;
+        let body = open_record(&keys, FileType::Config, CONFIG, &file, RECORD_BYTES_MAX)?;
+        let config: Config = codec::decode(&body, RECORD_BYTES_MAX, CONFIG).map_err(|error| {
+            let prefix = codec::decode_prefix::<(RepositoryId, Features)>(&body);
+            let lacking =
+                prefix.and_then(|(_, features)| features.refuse_read("read this repository").err());
+            lacking.unwrap_or_else(|| newer(error))
+        })?;
         config
             .check()
             .map_err(|error| error.or_subject(|| CONFIG.into()))?;
@@ -189,7 +210,7 @@ impl Repository {
         name: &str,
         record: &T,
     ) -> Result<(bool, u64)> {
-        let body = crate::format::codec::encode(record)?;
+        let body = codec::encode(record)?;
         let file = seal_record(&self.keys, file_type, name, &body, RECORD_BYTES_MAX)?;
         let first = self.storage.put_new(name, &file)?;
         Ok((first, file.len() as u64))
@@ -203,6 +224,6 @@ impl Repository {
     ) -> Result<T> {
         let file = self.storage.read(name, RECORD_BYTES_MAX as u64)?;
         let body = open_record(&self.keys, file_type, name, &file, RECORD_BYTES_MAX)?;
-        crate::format::codec::decode(&body, RECORD_BYTES_MAX, name)
+        codec::decode(&body, RECORD_BYTES_MAX, name).map_err(newer)
     }
 }

@@ -135,8 +135,18 @@ pub fn newest(
         let body = Zeroizing::new(key.open(&file.header(file.sealed.len() as u32), &file.sealed)?);
         let ring: Ring = codec::decode(&body, RECORD_BYTES_MAX, "key ring")?;
         ring.check()?;
-        if ring.generation != generation {
-            return Err(Error::damage("a key ring of another generation"));
+        let wrapped: Vec<SlotId> = file.wraps.iter().map(|(slot, _)| *slot).collect();
+        let listed: Vec<SlotId> = ring.slots.iter().map(|slot| slot.id).collect();
+        if ring.generation != generation || wrapped != listed {
+            return Err(Error::damage(
+                "a key ring of another generation, or wrapped to other slots than it lists",
+            ));
+        }
+        let own = ring.slots.iter().find(|slot| slot.id == unlocked.slot);
+        if own.is_none_or(|slot| slot.public != wrap::public_key(&unlocked.private)) {
+            return Err(Error::damage(
+                "a key ring that lists another public key for this slot",
+            ));
         }
         Ok(ring)
     };

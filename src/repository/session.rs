@@ -24,7 +24,7 @@ pub struct Session {
 }
 
 fn session_name(id: &SessionId, number: u32) -> String {
-    format!("sessions/{}.{number}", id.hex())
+    format!("sessions/{}.{number:010}", id.hex())
 }
 
 impl Repository {
@@ -58,7 +58,7 @@ impl Repository {
             crate::storage::LocalStorage::new(folder).sweep_temporary();
         }
         let tombstones = self.list_tombstones()?;
-        let forgotten = self.forgotten()?;
+        let (forgotten, open_ends) = self.forgotten()?;
         let id = SessionId(random::array()?);
         let now = self.environment.clock.now();
         let record = records::Session {
@@ -71,7 +71,7 @@ impl Repository {
             started: now,
             renewed: now,
             tombstones,
-            forgotten: forgotten.iter().copied().collect(),
+            forgotten: open_ends,
             program: env!("CARGO_PKG_VERSION").into(),
             extensions: Vec::new(),
         };
@@ -113,7 +113,13 @@ impl Session {
             &session_name(&self.id, record.number),
             &*record,
         )?;
-        repository.storage.delete(&old)
+        // Record 0 stays: a listing under way could miss both a name that goes and one that comes, and with them the
+        // whole session.
+        if record.number > 1 {
+            repository.storage.delete(&old)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the session. Failing to is no loss: it will be expired.
@@ -123,6 +129,12 @@ impl Session {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .number;
-        let _ = repository.storage.delete(&session_name(&self.id, number));
+        for number in if number == 0 {
+            vec![0]
+        } else {
+            vec![number, 0]
+        } {
+            let _ = repository.storage.delete(&session_name(&self.id, number));
+        }
     }
 }

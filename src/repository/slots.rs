@@ -144,6 +144,11 @@ fn open(
     let authentication: [u8; 32] = authentication
         .try_into()
         .map_err(|_| Error::damage("a key slot of a wrong length"))?;
+    if wrap::public_key(&Zeroizing::new(*private)) != slot.public {
+        return Err(
+            Error::damage("a key slot whose public key is not its own").subject(slot_name(id))
+        );
+    }
     Ok(Some(Unlocked {
         slot: *id,
         private: Zeroizing::new(*private),

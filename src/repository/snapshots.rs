@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Repository, Session};
 use crate::error::{Error, Kind, Result};
+use crate::format::codec;
 use crate::format::file::FileType;
 use crate::format::records::{Annotation, Fact};
-use crate::format::snapshot::{Fate, Snapshot};
-use crate::id::{PackId, RecordId, SnapshotId};
+use crate::format::snapshot::{Fate, Features, Snapshot};
+use crate::id::{PackId, RecordId, RepositoryId, SnapshotId};
+use crate::limits::RECORD_BYTES_MAX;
 use crate::pack::pack_id;
+use crate::seal::open_record;
 
 /// BLAKE3 over the sorted names of the snapshots and annotations that a writer saw when it began.
 pub type SeenDigest = [u8; 32];
@@ -35,7 +38,23 @@ impl Repository {
     /// `NotFound`, [`Kind::Damage`] or `Unsupported`, naming the file.
     pub fn fate(&self, id: &SnapshotId) -> Result<Fate> {
         let name = snapshot_name(id);
-        let fate: Fate = self.get_record(FileType::Snapshot, &name)?;
+        let file = self.storage.read(&name, RECORD_BYTES_MAX as u64)?;
+        let body = open_record(
+            &self.keys,
+            FileType::Snapshot,
+            &name,
+            &file,
+            RECORD_BYTES_MAX,
+        )?;
+        let fate: Fate = codec::decode(&body, RECORD_BYTES_MAX, &name).map_err(|error| {
+            // `Committed` is variant 0; its first fields are readable whatever comes behind them.
+            let prefix = codec::decode_prefix::<(u8, SnapshotId, RepositoryId, Features)>(&body);
+            let lacking = prefix
+                .and_then(|(_, _, _, features)| features.refuse_read("read this snapshot").err());
+            lacking
+                .unwrap_or_else(|| super::newer(error))
+                .or_subject(|| name.clone())
+        })?;
         let named = match &fate {
             Fate::Committed(snapshot) => {
                 snapshot
@@ -110,8 +129,8 @@ impl Repository {
         }
     }
 
-    /// Snapshots that somebody has forgotten and nobody taken back.
-    pub(super) fn forgotten(&self) -> Result<HashSet<SnapshotId>> {
+    /// Snapshots of which some forgetting was not taken back, and the ends that nobody has put yet.
+    pub(super) fn forgotten(&self) -> Result<(HashSet<SnapshotId>, Vec<RecordId>)> {
         let mut facts: BTreeMap<(SnapshotId, RecordId), Fact> = BTreeMap::new();
         for item in self.storage.list("annotations")? {
             let Some((snapshot, id)) = annotation_of(&item.name) else {
@@ -123,16 +142,19 @@ impl Repository {
                 .map_err(|error| error.or_subject(|| item.name.clone()))?;
             facts.insert((snapshot, id), annotation.fact);
         }
-        let undone = |snapshot: SnapshotId, end: RecordId| {
-            matches!(facts.get(&(snapshot, end)), Some(Fact::Undone))
-        };
-        Ok(facts
-            .iter()
-            .filter_map(|((snapshot, _), fact)| match fact {
-                Fact::Forgotten { end } if !undone(*snapshot, *end) => Some(*snapshot),
-                _ => None,
-            })
-            .collect())
+        let (mut forgotten, mut open) = (HashSet::new(), Vec::new());
+        for ((snapshot, _), fact) in &facts {
+            let Fact::Forgotten { end } = fact else {
+                continue;
+            };
+            match facts.get(&(*snapshot, *end)) {
+                Some(Fact::Undone) => continue,
+                Some(_) => {}
+                None => open.push(*end),
+            }
+            forgotten.insert(*snapshot);
+        }
+        Ok((forgotten, open))
     }
 
     /// Digest of the snapshots and annotations that the storage lists now.

@@ -197,7 +197,7 @@ impl Repository {
     ) -> Result<T> {
         let bytes = self.read_chunk(kind, id)?;
         codec::decode(&bytes, CHUNK_BYTES_MAX, what)
-            .map_err(|error| error.or_subject(|| format!("chunk {}", id.short())))
+            .map_err(|error| super::newer(error).or_subject(|| format!("chunk {}", id.short())))
     }
 
     /// Entries of a directory in order, with hints where `hints` (the directory's topmost hint page) has them.
