@@ -272,7 +272,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         started: 1,
         renewed: 2,
         tombstones: vec![RecordId([1; 16])],
-        forgotten: vec![SESSION],
+        forgotten: vec![RecordId([2; 16])],
         program: "0.1.0".into(),
         extensions: Vec::new(),
     };
@@ -300,6 +300,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         id: CHUNK,
         bytes: 9,
     }];
+    let zstd = zstd::bulk::compress(b"aaaaaaaaaa", 3).unwrap();
     let place = [&[1][..], &102_u64.to_le_bytes()].concat();
     Ok(vec![
         ("tree_page", "leaf", encode(&tree_leaf())?),
@@ -326,6 +327,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ),
         ("pack_header", "metadata", header.encode().to_vec()),
         ("pack_footer", "footer", footer.encode().to_vec()),
+        ("frame", "zstd", [&[10, 0, 0][..], &zstd].concat()),
         ("frame_info", "data", frame_bytes),
         (
             "pack_directory",

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "tidy/markdown.rs"]
+mod markdown;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/text.rs"]
@@ -419,10 +421,10 @@ fn the_top_level_holds_what_it_should() {
 #[test]
 fn the_readme_has_two_commands_and_ci_runs_the_second() {
     assert_eq!(
-        rules::shell_blocks("a\n```sh\nb\nc\n```\nd\n```text\ne\n```\n```sh\nf\n```\n"),
+        markdown::shell_blocks("a\n```sh\nb\nc\n```\nd\n```text\ne\n```\n```sh\nf\n```\n"),
         ["b\nc\n", "f\n"]
     );
-    let blocks = rules::shell_blocks(&read("README.md").unwrap());
+    let blocks = markdown::shell_blocks(&read("README.md").unwrap());
     let [main_job, tests] = blocks.as_slice() else {
         panic!("README.md has {} shell blocks, not two", blocks.len());
     };
