@@ -52,6 +52,9 @@ pub fn unwrap(wrapped: &[u8; WRAPPED], private: &Secret, about: &[u8]) -> Result
     let damaged = || Error::damage("a key ring that is not wrapped to this slot");
     let (fresh, sealed) = wrapped.split_first_chunk::<32>().ok_or_else(damaged)?;
     let shared = StaticSecret::from(**private).diffie_hellman(&PublicKey::from(*fresh));
+    if !shared.was_contributory() {
+        return Err(damaged());
+    }
     let plain = Zeroizing::new(
         wrap_key(shared.as_bytes(), fresh, &public_key(private), about).open_with(
             &[0; NONCE],

@@ -137,8 +137,11 @@ impl FrameInfo {
         let raw_fits = (1..=limits::FRAME_BYTES_MAX).contains(&(raw as usize));
         let stored_fits = (29..=limits::FRAME_STORED_MAX).contains(&(stored as usize));
         let ends_inside = u64::from(offset) + u64::from(stored) <= limits::PACK_BYTES_MAX;
-        if !raw_fits || !stored_fits || !ends_inside || (codec == Codec::Raw && stored != raw + 28)
-        {
+        let codec_fits = raw.checked_add(28).map(|plain| match codec {
+            Codec::Raw => stored == plain,
+            Codec::Zstd => stored < plain,
+        });
+        if !raw_fits || !stored_fits || !ends_inside || codec_fits != Some(true) {
             return Err(Error::damage("a frame of impossible size"));
         }
         Ok(FrameInfo {

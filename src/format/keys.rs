@@ -20,6 +20,9 @@ pub const WRAP: usize = 16 + 80;
 /// Slots of one repository.
 pub const SLOTS_MAX: usize = 1024;
 
+/// Highest generation of a key ring: its name has ten digits.
+pub const GENERATION_MAX: u64 = 9_999_999_999;
+
 /// What opens a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SlotKind {
@@ -210,9 +213,16 @@ impl RingFile {
         let generation = reader.u64()?;
         let sealed_len = reader.u32()? as usize;
         reader.zeros(4)?;
-        let wraps = (0..count)
+        let wraps: Vec<(SlotId, [u8; WRAP - 16])> = (0..count)
             .map(|_| Ok((SlotId(reader.array()?), reader.array()?)))
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Result<_>>()?;
+        if !(1..=GENERATION_MAX).contains(&generation)
+            || !wraps.windows(2).all(|pair| pair[0].0 < pair[1].0)
+        {
+            return Err(Error::damage(
+                "a key ring of an impossible generation, or with slots out of order",
+            ));
+        }
         let sealed = reader.bytes(sealed_len)?.to_vec();
         let mac = reader.array()?;
         reader.end()?;
@@ -281,6 +291,9 @@ impl Ring {
             .seal_roots
             .windows(2)
             .all(|pair| pair[0].epoch < pair[1].epoch);
+        let slots_sorted = self.slots.windows(2).all(|pair| pair[0].id < pair[1].id);
+        let ascending =
+            ascending && slots_sorted && self.seal_roots.iter().all(|root| root.epoch >= 1);
         if self.seal_roots.is_empty()
             || !ascending
             || self.slots.is_empty()

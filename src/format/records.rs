@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::extension::{self, Extension};
 use super::snapshot::Features;
 use crate::clock::Nanos;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::id::{PackId, RecordId, RepositoryId, SessionId, SnapshotId};
 use crate::limits::CHUNK_BYTES_MAX;
 
@@ -14,12 +14,13 @@ use crate::limits::CHUNK_BYTES_MAX;
 pub struct Config {
     /// The repository.
     pub repository: RepositoryId,
+    /// Features without which nobody may read, write or collect garbage; they stand first, where an older program
+    /// can still read them.
+    pub features: Features,
     /// When it was made.
     pub created: Nanos,
     /// How files are cut.
     pub chunking: Chunking,
-    /// Features without which nobody may read, write or collect garbage.
-    pub features: Features,
     /// Room for later.
     pub extensions: Vec<Extension>,
 }
@@ -49,7 +50,7 @@ impl Chunking {
     /// Powers of two, in order, within what the format allows.
     ///
     /// # Errors
-    /// [`Kind::Damage`].
+    /// [`crate::error::Kind::Damage`].
     pub fn check(&self) -> Result<()> {
         let powers = [self.min, self.average, self.max]
             .iter()
@@ -66,32 +67,19 @@ impl Config {
     /// Holds the record against the rules of its chapter.
     ///
     /// # Errors
-    /// [`Kind::Damage`], or [`Kind::Unsupported`] for a feature in `read` that this program does not have.
+    /// [`crate::error::Kind::Damage`], or [`crate::error::Kind::Unsupported`] for a feature in `read` that this program does not have.
     pub fn check(&self) -> Result<()> {
         self.chunking.check()?;
         extension::check(&self.extensions)?;
-        refuse(&self.features.read, "read")
+        self.features.refuse_read("read this repository")
     }
 
     /// Whether this program may write here.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] naming the feature.
+    /// [`crate::error::Kind::Unsupported`] naming the feature.
     pub fn check_write(&self) -> Result<()> {
-        refuse(&self.features.write, "write to")?;
-        refuse(&self.features.gc, "add to")
-    }
-}
-
-/// Refuses any feature: version 1 has none by name.
-fn refuse(features: &[String], what: &str) -> Result<()> {
-    match features.first() {
-        Some(name) => Err(Error::new(
-            Kind::Unsupported,
-            format!("to {what} this repository needs the feature {name:?}"),
-        )
-        .hint("use a newer version of duramen")),
-        None => Ok(()),
+        self.features.refuse_write("write to this repository")
     }
 }
 
@@ -116,8 +104,9 @@ pub struct Session {
     pub renewed: Nanos,
     /// Tombstones seen before the session was put.
     pub tombstones: Vec<RecordId>,
-    /// Forgotten snapshots seen before the session was put.
-    pub forgotten: Vec<SnapshotId>,
+    /// Ends of forgettings that were open (named by a [`Fact::Forgotten`], not put yet) before the session was put.
+    /// Ends and not snapshots: one that is taken back and forgotten again must be waited for again.
+    pub forgotten: Vec<RecordId>,
     /// Program version.
     pub program: String,
     /// Room for later.
@@ -202,7 +191,7 @@ macro_rules! checked {
             /// Holds the record against the rules of its chapter.
             ///
             /// # Errors
-            /// [`Kind::Damage`] or [`Kind::Unsupported`].
+            /// [`crate::error::Kind::Damage`] or [`crate::error::Kind::Unsupported`].
             pub fn check(&self) -> Result<()> {
                 extension::check(&self.extensions)
             }

@@ -2,7 +2,9 @@
 
 use super::codec;
 use super::extension::{self, Extension};
+use super::file::HEADER;
 use super::frame::{ChunkSpan, FrameInfo, PackClass};
+use super::pack::FOOTER;
 use super::wire::Reader;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, PackId};
@@ -121,10 +123,13 @@ impl Segment {
         let mut frames = Vec::with_capacity(frame_count);
         for _ in 0..frame_count {
             let (pack, frame) = (reader.u32()?, FrameInfo::decode(&mut reader)?);
-            if packs
-                .get(pack as usize)
-                .is_none_or(|pack: &SegmentPack| pack.class != frame.kind.class())
-            {
+            let inside = |pack: &SegmentPack| {
+                let end = u64::from(frame.offset) + u64::from(frame.stored);
+                pack.class == frame.kind.class()
+                    && frame.offset as usize >= HEADER
+                    && end + FOOTER as u64 <= pack.size
+            };
+            if !packs.get(pack as usize).is_some_and(inside) {
                 return Err(Error::damage(
                     "a segment with a frame in no pack of its class",
                 ));
