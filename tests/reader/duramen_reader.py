@@ -22,7 +22,7 @@ KINDS = {1: ("data", 1), 2: ("tree", 2), 3: ("hint", 2), 4: ("list", 2), 5: ("xa
 LETTERS = {"config": b"C", "keys": b"K", "keyring": b"R", "packs": b"P", "index": b"I", "snapshots": b"S", "sessions": b"W",
            "tombstones": b"T", "annotations": b"A"}
 NAMES = re.compile(r"config|keys/[0-9a-f]{32}|keyring/[0-9]{10}|packs/([0-9a-f]{2})/\1[0-9a-f]{62}|index/[0-9a-f]{64}|"
-                   r"snapshots/[0-9a-f]{32}|sessions/[0-9a-f]{32}\.[0-9]+|tombstones/[0-9a-f]{32}|"
+                   r"snapshots/[0-9a-f]{32}|sessions/[0-9a-f]{32}\.[0-9]{10}|tombstones/[0-9a-f]{32}|"
                    r"annotations/[0-9a-f]{32}/[0-9a-f]{32}")
 
 
@@ -151,7 +151,8 @@ class Repository:
     def frame_info(data):
         offset, stored, raw, epoch, kind, codec, zero = struct.unpack("<IIIIBBH", data)
         must(kind in KINDS and codec in (0, 1) and zero == 0, "an unknown frame")
-        must(1 <= raw <= 4 * MIB and 29 <= stored <= raw + 28 and offset >= 64 and (codec or stored == raw + 28), "an impossible frame")
+        must(1 <= raw <= 4 * MIB and 29 <= stored and offset >= 64, "an impossible frame")
+        must(stored < raw + 28 if codec else stored == raw + 28, "a frame whose codec does not fit")
         must(offset + stored <= 64 * MIB, "a frame outside of any pack")
         return {"offset": offset, "stored": stored, "raw": raw, "epoch": epoch, "kind": kind, "codec": codec}
 

@@ -148,12 +148,12 @@ COUNTERS = record(**{name: u64 for name in (
     "tree_chunks data_added data_added_packed").split()})
 SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))))
 SNAPSHOT = record(
-    id=ID16, repository=ID32, time=i64, started=i64, finished=i64, kind=enum("Full", "Incremental", "Differential"), parent=opt(ID16),
+    id=ID16, repository=ID32, features=FEATURES, time=i64, started=i64, finished=i64, kind=enum("Full", "Incremental", "Differential"), parent=opt(ID16),
     host=string, user=string, tags=seq(string), paths=seq(bytestring), excludes=seq(string), sources=seq(SOURCE),
     state=enum("Complete", "Partial"), problems=seq(record(path=bytestring, what=string)), problem_count=u64, counters=COUNTERS,
-    program=string, git=opt(record(commit=string, branch=opt(string))), seen=ID32, features=FEATURES, extensions=EXTENSIONS)
+    program=string, git=opt(record(commit=string, branch=opt(string))), seen=ID32, extensions=EXTENSIONS)
 FATE = enum(("Committed", SNAPSHOT), ("Void", record(session=ID16, at=i64)))
-CONFIG = record(repository=ID32, created=i64, chunking=record(min=u32, average=u32, max=u32), features=FEATURES, extensions=EXTENSIONS)
+CONFIG = record(repository=ID32, features=FEATURES, created=i64, chunking=record(min=u32, average=u32, max=u32), extensions=EXTENSIONS)
 
 # session.md, annotation.md
 SESSION = record(id=ID16, number=u32, purpose=enum("Write", "Prune"), host=string, user=string, process=u32, started=i64, renewed=i64,
