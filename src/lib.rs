@@ -13,14 +13,20 @@
 //! L0  id error progress clock limits
 //! ```
 
+pub mod chunk;
 pub mod clock;
+pub mod crypto;
 pub mod error;
 pub mod format;
 pub mod fs;
 pub mod id;
+pub mod index;
 pub mod limits;
 pub mod ops;
+pub mod pack;
 pub mod progress;
 pub mod repository;
+pub mod seal;
 pub mod source;
+pub mod storage;
 pub mod target;

@@ -50,3 +50,19 @@ pub const INLINE_XATTR_BYTES: usize = 256;
 pub const FRAME_BYTES_TARGET: usize = 1 << 20;
 /// A pack is closed once it holds this many stored bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
+/// *format*: problems that a snapshot record lists; it counts the rest.
+pub const PROBLEMS_LISTED_MAX: usize = 1000;
+/// Bytes of paths, excludes and tags that a snapshot record may name, checked before anything is read.
+pub const SNAPSHOT_WORDS_MAX: usize = 1 << 20;
+/// Entries of a page are closed before they come to more encoded bytes than this, owner names counted.
+pub const PAGE_BYTES_TARGET: usize = 512 << 10;
+/// Pieces of a content list that stand in the entry itself.
+pub const INLINE_PIECES: usize = 64;
+/// Inline attribute values of one entry together.
+pub const INLINE_XATTRS_BYTES: usize = 4096;
+/// A page holds at least so many entries before its cut is looked for.
+pub const PAGE_ENTRIES_MIN: usize = 64;
+/// A page is closed at so many entries.
+pub const PAGE_ENTRIES_TARGET: usize = 2048;
+/// A page ends where these bits of an entry's hash are all zero: one in 256.
+pub const PAGE_CUT_MASK: u64 = 0xFF;

@@ -48,3 +48,13 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize, what: &
     }
     Ok(record)
 }
+
+/// Reads the first fields of a record that as a whole is not understood: how an older program learns which feature it
+/// lacks.
+#[must_use]
+pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let limited = config::standard().with_limit::<CLAIM_MAX>();
+    bincode::serde::decode_from_slice(bytes, limited)
+        .ok()
+        .map(|(prefix, _)| prefix)
+}

@@ -255,6 +255,10 @@ impl Entry {
             {
                 return wrong("an attribute name that no file can hold");
             }
+            if matches!(xattr.value, XattrValue::Chunk { len, .. } if !(1..=limits::XATTR_BYTES_MAX).contains(&(len as usize)))
+            {
+                return wrong("an attribute value of impossible length");
+            }
         }
         if self.link.is_some_and(|link| link.count < 2)
             || (self.link.is_some() && matches!(self.node, Node::Directory(_)))

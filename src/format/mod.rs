@@ -5,5 +5,12 @@
 pub mod codec;
 pub mod entry;
 pub mod extension;
+pub mod file;
+pub mod frame;
+pub mod keys;
+pub mod pack;
 pub mod page;
+pub mod records;
+pub mod segment;
 pub mod snapshot;
+pub mod wire;

@@ -10,7 +10,7 @@ use super::extension::{self, Extension};
 use crate::clock::Nanos;
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
-use crate::limits::PAGE_ENTRIES_MAX;
+use crate::limits::{NAME_BYTES_MAX, PAGE_ENTRIES_MAX};
 
 /// A page of a directory; a chunk of kind tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +137,10 @@ impl TreePage {
                     let sorted = owners
                         .windows(2)
                         .all(|pair| pair[0].number < pair[1].number);
-                    if owners.len() > PAGE_ENTRIES_MAX || !sorted {
+                    let named = owners
+                        .iter()
+                        .all(|owner| (1..=NAME_BYTES_MAX).contains(&owner.name.len()));
+                    if owners.len() > PAGE_ENTRIES_MAX || !sorted || !named {
                         return Err(Error::damage("a tree page with owners out of order"));
                     }
                 }

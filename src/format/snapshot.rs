@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Entry, Node};
 use super::extension::{self, Extension};
 use crate::clock::Nanos;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, RepositoryId, SnapshotId};
+use crate::limits::PROBLEMS_LISTED_MAX;
 
 /// What stands at `snapshots/<session id>`: whoever puts it first decides the session's fate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Snapshot {
     pub id: SnapshotId,
     /// The repository it belongs to.
     pub repository: RepositoryId,
+    /// Names of features without which nobody may read it, write beside it, or collect garbage around it; they stand
+    /// first, where an older program can still read them.
+    pub features: Features,
     /// The time that it stands for: when it started, unless the user said otherwise.
     pub time: Nanos,
     /// When it started, by the writer's clock.
@@ -67,8 +71,6 @@ pub struct Snapshot {
     pub git: Option<GitState>,
     /// BLAKE3 over the sorted names of the snapshots and annotations that the writer saw when it began.
     pub seen: [u8; 32],
-    /// Names of features without which nobody may read it, write beside it, or collect garbage around it.
-    pub features: Features,
     /// Room for later.
     pub extensions: Vec<Extension>,
 }
@@ -192,12 +194,48 @@ pub struct Features {
     pub gc: Vec<String>,
 }
 
+impl Features {
+    /// Refuses what must be known to read; this version has no feature by name.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] naming the feature.
+    pub fn refuse_read(&self, what: &str) -> Result<()> {
+        refuse(&self.read, what)
+    }
+
+    /// Refuses what must be known to write, or to add references.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] naming the feature.
+    pub fn refuse_write(&self, what: &str) -> Result<()> {
+        refuse(&self.write, what)?;
+        refuse(&self.gc, what)
+    }
+}
+
+fn refuse(features: &[String], what: &str) -> Result<()> {
+    match features.first() {
+        Some(name) => Err(Error::new(
+            Kind::Unsupported,
+            format!("to {what} the feature {name:?} is needed"),
+        )
+        .hint("use a newer version of duramen")),
+        None => Ok(()),
+    }
+}
+
 impl Snapshot {
     /// Holds the record against the rules of its chapter.
     ///
     /// # Errors
     /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the rule.
     pub fn check(&self) -> Result<()> {
+        self.features.refuse_read("read this snapshot")?;
+        if self.problems.len() > PROBLEMS_LISTED_MAX {
+            return Err(Error::damage(
+                "a snapshot that lists more problems than any can",
+            ));
+        }
         for source in &self.sources {
             let SourceRecord::Files { root, .. } = source;
             if root.name != b"/" || !matches!(root.node, Node::Directory(_)) {

@@ -1,2 +1,12 @@
 //! System calls relative to an open directory, for whoever reads or writes trees: nothing here follows a symbolic
 //! link, so a tree that changes under our feet cannot lead us outside it.
+
+mod dir;
+pub mod holes;
+mod names;
+mod stat;
+pub mod xattr;
+
+pub use dir::{Dir, Identity};
+pub use names::{Lister, Names};
+pub use stat::{Stat, StatKind, of_descriptor, of_member};

@@ -1,18 +1,9 @@
 //! Opening a repository: where it is, and what opens it.
 use crate::error::Result;
 use crate::progress::Progress;
+pub use crate::repository::Credential;
 use crate::repository::Repository;
 use std::path::PathBuf;
-use zeroize::Zeroizing;
-
-/// What may open a key slot.
-#[derive(Clone)]
-pub enum Credential {
-    /// What a person types; stretched by Argon2id.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The text of a key file; random already, so not stretched.
-    KeyFile(Zeroizing<Vec<u8>>),
-}
 
 /// How to open a repository.
 #[derive(Clone)]

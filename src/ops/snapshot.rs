@@ -21,26 +21,7 @@ pub enum Input {
     },
 }
 
-/// What to leave out.
-#[derive(Debug, Clone, Default)]
-pub struct Excludes {
-    /// Patterns as gitignore writes them (restic's habit: a pattern without `/` matches a name at any depth); `!` takes back.
-    pub patterns: Vec<String>,
-    /// The same, whatever the case.
-    pub patterns_any_case: Vec<String>,
-    /// Files of patterns, a line each, `#` comments.
-    pub pattern_files: Vec<PathBuf>,
-    /// Leave out the members of a directory that holds a file of this name: `NAME[:HEADER]`.
-    pub if_present: Vec<String>,
-    /// Leave out the members of directories tagged by `CACHEDIR.TAG`.
-    pub caches: bool,
-    /// Leave out regular files larger than so many bytes.
-    pub larger_than: Option<u64>,
-    /// Stay on the file systems of the given paths.
-    pub one_file_system: bool,
-    /// Names of files of patterns in the tree itself, read where they stand (`.gitignore`, `.duramenignore`).
-    pub ignore_files: Vec<String>,
-}
+pub use crate::source::excludes::Excludes;
 
 /// How to take a snapshot.
 #[derive(Debug, Clone)]

@@ -1,101 +1,229 @@
-//! STUB of the opened repository, replaced by the real room; the signatures are the contract.
-use crate::error::Result;
-use crate::format::entry::{Content, Directory, Entry, Piece};
-use crate::format::snapshot::Snapshot;
-use crate::id::{ChunkId, PackId, SnapshotId};
+//! An opened repository: keys in hand, index at hand, sessions, chunks in and out, and the commit.
+//!
+//! Order that must hold when writing: packs, then the segments that name them, then the snapshot. So whoever lists
+//! snapshots first and loads segments after finds every chunk of every snapshot in the list.
+
+mod create;
+mod key_file;
+mod reader;
+mod ring;
+mod session;
+mod slots;
+mod snapshots;
+mod tree;
+mod writer;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
-pub struct Repository {}
+pub use crate::format::frame::ChunkKind;
+pub use crate::format::keys::{RingSlot, SlotKind};
+pub use crate::index::{FramePlace, Location};
+pub use create::create;
+pub use key_file::new_key_file;
+pub use reader::FrameCache;
+pub use session::Session;
+pub use slots::Credential;
+pub use snapshots::{SeenDigest, snapshot_name};
+pub use tree::{EntriesWithHints, Listed};
+pub use writer::{ChunkWriter, WriterOptions, Written};
 
-/// Kind of a chunk; part of its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum ChunkKind {
-    Data = 1,
-    Tree = 2,
-    Hint = 3,
-    List = 4,
-    Xattr = 5,
+use crate::clock::Clock;
+use crate::crypto::Secret;
+use crate::error::{Error, Kind, Result};
+use crate::format::codec;
+use crate::format::file::{FileType, RecordHeader};
+use crate::format::keys::Ring;
+use crate::format::records::Config;
+use crate::format::snapshot::Features;
+use crate::id::{ChunkId, RepositoryId, SlotId};
+use crate::index::Index;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::seal::{Keys, open_record, seal_record};
+use crate::storage::Storage;
+
+/// What a repository needs from outside besides its storage.
+#[derive(Clone)]
+pub struct Environment {
+    /// Folder under which index caches live, one folder a repository; none keeps the index in memory.
+    pub cache: Option<PathBuf>,
+    /// Worker threads, at least 1.
+    pub threads: usize,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Host name, for people.
+    pub host: String,
+    /// User name, for people.
+    pub user: String,
 }
 
-/// A frame's place: pack and where in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FramePlace {
-    pub pack: PackId,
-    pub offset: u32,
-    pub stored: u32,
-    pub raw: u32,
-    pub kind: ChunkKind,
-    pub codec: u8,
-    pub epoch: u32,
+/// An opened repository; shared by all threads.
+pub struct Repository {
+    storage: Arc<dyn Storage>,
+    keys: Arc<Keys>,
+    index: Arc<Index>,
+    config: Config,
+    environment: Environment,
+    ring: Ring,
+    ring_authentication: Secret,
+    slot: SlotId,
+    frames: FrameCache,
 }
 
-/// A chunk's place: frame and where in its raw bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Location {
-    pub frame: FramePlace,
-    pub offset: u32,
-    pub len: u32,
+const CONFIG: &str = "config";
+
+fn read_config_file(storage: &dyn Storage) -> Result<Vec<u8>> {
+    storage
+        .read(CONFIG, RECORD_BYTES_MAX as u64)
+        .map_err(|error| match error.kind() {
+            Kind::NotFound => Error::new(Kind::NoRepository, "there is no repository here")
+                .subject(storage.describe())
+                .hint("make one with `duramen init`, or name another place with -r"),
+            _ => error,
+        })
 }
 
-/// An entry with the names of its owners.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    pub entry: Entry,
-    pub user: Option<Arc<[u8]>>,
-    pub group: Option<Arc<[u8]>>,
+/// What is sealed under our keys and yet not understood was not damaged by any storage: the seal excludes that.
+fn newer(error: Error) -> Error {
+    let (subject, message) = (
+        error.subject_text().map(ToOwned::to_owned),
+        error.message().to_owned(),
+    );
+    let newer = Error::new(
+        Kind::Unsupported,
+        format!("{message}; it was written by another version of duramen"),
+    )
+    .hint("use a newer version of duramen");
+    match subject {
+        Some(subject) => newer.subject(subject),
+        None => newer,
+    }
 }
 
 impl Repository {
-    /// Where a chunk lies. Kind::Damage naming the chunk where no segment has it.
-    pub fn locate(&self, _id: &ChunkId) -> Result<Location> {
-        unimplemented!()
+    /// Opens the repository in `storage` with the first credential that fits a slot.
+    ///
+    /// # Errors
+    /// `NoRepository`, `WrongKey`, `Unsupported`, `Damage`, and whatever the storage says.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        credentials: &[Credential],
+        environment: Environment,
+    ) -> Result<Self> {
+        let file = read_config_file(&*storage)?;
+        let id = RecordHeader::split(FileType::Config, &file, RECORD_BYTES_MAX)
+            .map_err(|error| error.or_subject(|| CONFIG.into()))?
+            .1
+            .repository;
+        let unlocked = slots::unlock(&*storage, id, credentials)?;
+        let ring = ring::newest(&*storage, id, &unlocked)?;
+        let keys = Arc::new(Keys::new(id, &ring)?);
+        let body = open_record(&keys, FileType::Config, CONFIG, &file, RECORD_BYTES_MAX)?;
+        let config: Config = codec::decode(&body, RECORD_BYTES_MAX, CONFIG).map_err(|error| {
+            let prefix = codec::decode_prefix::<(RepositoryId, Features)>(&body);
+            let lacking =
+                prefix.and_then(|(_, features)| features.refuse_read("read this repository").err());
+            lacking.unwrap_or_else(|| newer(error))
+        })?;
+        config
+            .check()
+            .map_err(|error| error.or_subject(|| CONFIG.into()))?;
+        if config.repository != id {
+            return Err(Error::damage("speaks of another repository").subject(CONFIG));
+        }
+        let cache = environment
+            .cache
+            .as_ref()
+            .map(|folder| folder.join(id.hex()));
+        let index = Arc::new(Index::new(storage.clone(), keys.clone(), cache));
+        Ok(Self {
+            storage,
+            keys,
+            index,
+            config,
+            environment,
+            ring,
+            ring_authentication: unlocked.authentication,
+            slot: unlocked.slot,
+            frames: FrameCache::default(),
+        })
     }
-    /// Reads, opens and decompresses one frame: its raw bytes.
-    pub fn read_frame(&self, _place: &FramePlace) -> Result<Vec<u8>> {
-        unimplemented!()
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        self.keys.repository
     }
-    /// The chunk's bytes out of a decoded frame, its keyed id recomputed (Damage where it differs).
-    pub fn chunk_of<'f>(
-        &self,
-        _frame: &'f [u8],
-        _location: &Location,
-        _id: &ChunkId,
-    ) -> Result<&'f [u8]> {
-        unimplemented!()
+
+    /// Its config.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
-    /// One chunk, verified; decoded metadata frames are cached (bounded).
-    pub fn read_chunk(&self, _kind: ChunkKind, _id: &ChunkId) -> Result<Vec<u8>> {
-        unimplemented!()
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.storage.describe()
     }
-    /// Entries of a directory in order; pages are loaded as they are needed, each checked.
-    pub fn entries<'r>(
-        &'r self,
-        _directory: &Directory,
-    ) -> Box<dyn Iterator<Item = Result<Listed>> + Send + 'r> {
-        unimplemented!()
+
+    /// Where its files are.
+    #[must_use]
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
     }
-    /// Pieces of a file's content in order. `Content::Inline` yields none: its bytes stand in the entry.
-    pub fn pieces<'r>(
-        &'r self,
-        _content: &'r Content,
-    ) -> Box<dyn Iterator<Item = Result<Piece>> + Send + 'r> {
-        unimplemented!()
+
+    /// Keys in hand.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
-    /// The entry at an absolute raw path (b"/" or b"" is the root) in the snapshot's files; NotFound naming the path.
-    pub fn find(&self, _snapshot: &Snapshot, _path: &[u8]) -> Result<Listed> {
-        unimplemented!()
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
     }
-    /// All committed snapshots, oldest first.
-    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        unimplemented!()
+
+    /// What it was given from outside.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
-    /// One committed snapshot.
-    pub fn snapshot(&self, _id: &SnapshotId) -> Result<Snapshot> {
-        unimplemented!()
-    }
+
     /// Threads that the user allows.
+    #[must_use]
     pub fn threads(&self) -> usize {
-        unimplemented!()
+        self.environment.threads
+    }
+
+    /// A chunk's name.
+    #[must_use]
+    pub fn chunk_id(&self, kind: ChunkKind, bytes: &[u8]) -> ChunkId {
+        self.keys.chunk_id(kind, bytes)
+    }
+
+    /// Seals a record and puts it under a name that nobody has used; false where somebody was first.
+    fn put_record<T: serde::Serialize>(
+        &self,
+        file_type: FileType,
+        name: &str,
+        record: &T,
+    ) -> Result<(bool, u64)> {
+        let body = codec::encode(record)?;
+        let file = seal_record(&self.keys, file_type, name, &body, RECORD_BYTES_MAX)?;
+        let first = self.storage.put_new(name, &file)?;
+        Ok((first, file.len() as u64))
+    }
+
+    /// Reads and opens a record; its own rules are the caller's to check.
+    fn get_record<T: serde::Serialize + serde::de::DeserializeOwned>(
+        &self,
+        file_type: FileType,
+        name: &str,
+    ) -> Result<T> {
+        let file = self.storage.read(name, RECORD_BYTES_MAX as u64)?;
+        let body = open_record(&self.keys, file_type, name, &file, RECORD_BYTES_MAX)?;
+        codec::decode(&body, RECORD_BYTES_MAX, name).map_err(newer)
     }
 }

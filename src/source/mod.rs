@@ -4,67 +4,16 @@
 //! what it finds as [`Event`]s. It compares nothing and keeps nothing: whether a file must be read at all is
 //! decided by the snapshot room, which then opens it through its [`Origin`].
 
+pub mod excludes;
+pub mod files;
+pub mod stream;
+
 use std::sync::Arc;
 
-use crate::clock::Nanos;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// What the operating system says of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// What it is.
-    pub kind: StatKind,
-    /// `st_mode & 0o7777`.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Size in bytes (regular files; 0 for all else).
-    pub size: u64,
-    /// 512-byte blocks in use: fewer than the size needs means holes.
-    pub blocks: u64,
-    /// Last change of content, nanoseconds UTC (saturated to what an i64 can hold).
-    pub mtime: Nanos,
-    /// Last change of the inode.
-    pub ctime: Nanos,
-    /// Inode number.
-    pub inode: u64,
-    /// Device that it lies on, packed as Linux's `makedev` does.
-    pub device: u64,
-    /// Names of the inode.
-    pub links: u32,
-}
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// A named pipe.
-    Fifo,
-    /// A socket.
-    Socket,
-    /// A character device with its numbers.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A block device with its numbers.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-}
+pub use crate::fs::{Stat, StatKind};
 
 /// An extended attribute as read: name and value.
 pub type RawXattr = (Vec<u8>, Vec<u8>);

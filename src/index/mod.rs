@@ -1,0 +1,296 @@
+//! The index: which chunk lies where.
+//!
+//! The truth is the sealed segments in the storage. Reading them all for every command would cost time and memory in
+//! proportion to the repository, so what they say is kept in a local cache of immutable redb files (generations), and
+//! only what no generation covers is held in memory (the overlay). redb lets one process write *or* many read, and a
+//! killed writer leaves a file that readers refuse: so a generation is built under a temporary name, closed, renamed,
+//! and from then on only ever opened for reading. Nobody waits for anybody, and anything odd about a cache file only
+//! means that it is thrown away.
+
+mod generation;
+mod overlay;
+mod segment;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use segment::{read_segment, segment_id, segment_name, segment_of, write_segment};
+
+use crate::error::Result;
+use crate::format::frame::{ChunkKind, Codec, FrameInfo};
+use crate::id::{ChunkId, PackId, SegmentId};
+use crate::pack::FinishedPack;
+use crate::seal::Keys;
+use crate::storage::Storage;
+use generation::Generation;
+use overlay::Overlay;
+
+/// A frame's place: which pack and where in it. Sorts in the order of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FramePlace {
+    /// The pack.
+    pub pack: PackId,
+    /// Bytes from its start.
+    pub offset: u32,
+    /// Stored bytes.
+    pub stored: u32,
+    /// Raw bytes.
+    pub raw: u32,
+    /// Sealing root.
+    pub epoch: u32,
+    /// Kind of its chunks.
+    pub kind: ChunkKind,
+    /// How it was compressed.
+    pub codec: Codec,
+}
+
+impl FramePlace {
+    /// A frame in a pack.
+    #[must_use]
+    pub fn new(pack: PackId, info: &FrameInfo) -> Self {
+        let FrameInfo {
+            offset,
+            stored,
+            raw,
+            epoch,
+            kind,
+            codec,
+        } = *info;
+        Self {
+            pack,
+            offset,
+            stored,
+            raw,
+            epoch,
+            kind,
+            codec,
+        }
+    }
+
+    /// The frame as its pack's directory speaks of it.
+    #[must_use]
+    pub fn info(&self) -> FrameInfo {
+        let Self {
+            offset,
+            stored,
+            raw,
+            epoch,
+            kind,
+            codec,
+            ..
+        } = *self;
+        FrameInfo {
+            offset,
+            stored,
+            raw,
+            epoch,
+            kind,
+            codec,
+        }
+    }
+}
+
+/// A chunk's place: which frame and where in its raw bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The frame.
+    pub frame: FramePlace,
+    /// Raw bytes from the frame's start.
+    pub offset: u32,
+    /// Raw bytes.
+    pub len: u32,
+}
+
+/// Entries in memory at which a generation is built of them; about 20 MB.
+const OVERLAY_MAX: usize = 200_000;
+
+/// The index of an opened repository; shared by all threads.
+pub struct Index {
+    storage: Arc<dyn Storage>,
+    keys: Arc<Keys>,
+    cache: Option<PathBuf>,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    generations: Vec<Generation>,
+    overlay: Overlay,
+    /// Segments whose entries are in memory.
+    in_overlay: HashSet<SegmentId>,
+    /// Packs that tombstones name: they do not exist.
+    dead: HashSet<PackId>,
+    /// Packs written by this process that no segment names yet.
+    unsegmented: Vec<FinishedPack>,
+}
+
+impl Index {
+    /// An index that has read nothing yet: call [`Index::refresh`] when snapshots have been listed.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, keys: Arc<Keys>, cache: Option<PathBuf>) -> Self {
+        Self {
+            storage,
+            keys,
+            cache,
+            state: RwLock::default(),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the index up to the segments that the storage lists now.
+    ///
+    /// # Errors
+    /// Whatever the storage says; [`crate::error::Kind::Damage`] naming a segment that cannot be read. A cache that
+    /// cannot be read or written is no error.
+    pub fn refresh(&self) -> Result<()> {
+        let listed: HashSet<SegmentId> = self
+            .storage
+            .list("index")?
+            .iter()
+            .filter_map(|item| segment_of(&item.name))
+            .collect();
+        let mut state = self.write();
+        let covered = |state: &State, id: &SegmentId| {
+            state.in_overlay.contains(id)
+                || state
+                    .generations
+                    .iter()
+                    .any(|generation| generation.covers(id))
+        };
+        if listed.iter().any(|id| !covered(&state, id))
+            && let Some(folder) = &self.cache
+        {
+            generation::open_all(folder, &listed, &mut state.generations);
+        }
+        state
+            .generations
+            .retain(|generation| generation.segments().is_subset(&listed));
+        let mut missing: Vec<SegmentId> = listed
+            .iter()
+            .filter(|id| !covered(&state, id))
+            .copied()
+            .collect();
+        missing.sort_unstable();
+        for id in missing {
+            let segment = match read_segment(&*self.storage, &self.keys, &id) {
+                Ok(segment) => segment,
+                // A merge may have replaced it since the listing; what replaced it will be listed next time.
+                Err(error) if error.kind() == crate::error::Kind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            state.overlay.add_segment(&segment);
+            state.in_overlay.insert(id);
+            self.spill(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Turns a large overlay into a generation. Where there is no cache, or it cannot be written, memory has to do.
+    fn spill(&self, state: &mut State) {
+        let Some(folder) = &self.cache else { return };
+        if state.overlay.len() < OVERLAY_MAX || !state.unsegmented.is_empty() {
+            return;
+        }
+        if let Some(built) = generation::build(folder, &state.overlay, &state.in_overlay) {
+            state.generations.push(built);
+            state.overlay = Overlay::default();
+            state.in_overlay.clear();
+            generation::merge(folder, &mut state.generations);
+        }
+    }
+
+    /// Where a chunk lies; none where nobody has stored it, or only in packs that are to go.
+    ///
+    /// # Errors
+    /// Only where a cache file cannot be read in the middle.
+    pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
+        let state = self.read();
+        if let Some(location) = state
+            .overlay
+            .locate(id)
+            .filter(|found| !state.dead.contains(&found.frame.pack))
+        {
+            return Ok(Some(location));
+        }
+        for generation in &state.generations {
+            let found = generation.locate(id)?;
+            if let Some(location) = found.filter(|found| !state.dead.contains(&found.frame.pack)) {
+                return Ok(Some(location));
+            }
+        }
+        Ok(None)
+    }
+
+    /// From now on these packs do not exist.
+    pub fn set_dead(&self, dead: HashSet<PackId>) {
+        self.write().dead = dead;
+    }
+
+    /// A pack was written, durably; its chunks can be found from now on.
+    pub fn add_pack(&self, pack: FinishedPack) {
+        let mut state = self.write();
+        state.overlay.add_pack(&pack);
+        state.unsegmented.push(pack);
+    }
+
+    /// Writes a segment for the packs that no segment names: the point from which an interrupted snapshot goes on.
+    /// Returns the bytes written.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn checkpoint(&self) -> Result<u64> {
+        let packs = std::mem::take(&mut self.write().unsegmented);
+        if packs.is_empty() {
+            return Ok(0);
+        }
+        let written = segment::pieces_of(&packs)
+            .into_iter()
+            .map(|piece| write_segment(&*self.storage, &self.keys, piece))
+            .collect::<Result<Vec<_>>>();
+        let mut state = self.write();
+        match written {
+            Ok(written) => {
+                state.in_overlay.extend(written.iter().map(|(id, _)| *id));
+                self.spill(&mut state);
+                Ok(written.iter().map(|(_, size)| size).sum())
+            }
+            Err(error) => {
+                state.unsegmented = packs;
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls `each` with the packs of every listed segment, straight from the storage: for checks.
+    ///
+    /// # Errors
+    /// Only what `each` returns; a segment that cannot be read is handed to it as an error.
+    pub fn each_segment(
+        &self,
+        each: &mut dyn FnMut(&str, Result<crate::format::segment::Segment>) -> Result<()>,
+    ) -> Result<()> {
+        let mut names: Vec<String> = self
+            .storage
+            .list("index")?
+            .into_iter()
+            .map(|item| item.name)
+            .collect();
+        names.sort_unstable();
+        for name in names {
+            if let Some(id) = segment_of(&name) {
+                each(&name, read_segment(&*self.storage, &self.keys, &id))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+type Numbers = HashMap<PackId, u32>;

@@ -1,0 +1,145 @@
+//! Chunks out: locate, read, open, verify.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{ChunkKind, FramePlace, Location, Repository};
+use crate::error::{Error, Kind, Result};
+use crate::id::ChunkId;
+use crate::pack::pack_name;
+use crate::seal::FrameOpener;
+
+/// Raw bytes of decoded frames that are kept; least recently used go first.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// A few decoded frames, and openers for reuse.
+#[derive(Default)]
+pub struct FrameCache {
+    frames: Mutex<Cached>,
+    openers: Mutex<Vec<FrameOpener>>,
+}
+
+#[derive(Default)]
+struct Cached {
+    bytes: usize,
+    frames: VecDeque<(FramePlace, Arc<Vec<u8>>)>,
+}
+
+impl FrameCache {
+    fn get(&self, place: &FramePlace) -> Option<Arc<Vec<u8>>> {
+        let mut cached = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = cached.frames.iter().position(|(held, _)| held == place)?;
+        let entry = cached.frames.remove(at)?;
+        let frame = entry.1.clone();
+        cached.frames.push_front(entry);
+        Some(frame)
+    }
+
+    fn put(&self, place: FramePlace, frame: Arc<Vec<u8>>) {
+        let mut cached = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.bytes += frame.len();
+        cached.frames.push_front((place, frame));
+        while cached.bytes > CACHE_BYTES && cached.frames.len() > 1 {
+            if let Some((_, dropped)) = cached.frames.pop_back() {
+                cached.bytes -= dropped.len();
+            }
+        }
+    }
+}
+
+impl Repository {
+    /// Where a chunk lies. What a miss says is only final after the segments have been listed again.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] naming the chunk where no segment has it.
+    pub fn locate(&self, id: &ChunkId) -> Result<Location> {
+        if let Some(location) = self.index.locate(id)? {
+            return Ok(location);
+        }
+        self.index.refresh()?;
+        self.index.locate(id)?.ok_or_else(|| {
+            Error::damage("no segment of the index names this chunk")
+                .subject(format!("chunk {}", id.short()))
+                .hint("run `duramen check` to see what is affected")
+        })
+    }
+
+    /// Reads, opens and decompresses one frame: its raw bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] naming the pack, also where the pack is not there.
+    pub fn read_frame(&self, place: &FramePlace) -> Result<Vec<u8>> {
+        let name = || pack_name(&place.pack);
+        let stored =
+            self.storage
+                .read_range(&name(), u64::from(place.offset), place.stored as usize);
+        let stored = stored.map_err(|error| match error.kind() {
+            Kind::NotFound => {
+                Error::damage("this pack is missing from the repository").subject(name())
+            }
+            _ => error.or_subject(name),
+        })?;
+        let kept = self
+            .frames
+            .openers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut opener = match kept {
+            Some(opener) => opener,
+            None => FrameOpener::new()?,
+        };
+        let raw = opener
+            .open(&self.keys, &place.info(), &stored)
+            .map_err(|error| error.or_subject(name));
+        self.frames
+            .openers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(opener);
+        raw
+    }
+
+    /// The chunk's bytes out of a decoded frame, its keyed id recomputed: that is what binds a chunk to its name.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] naming pack and chunk where it differs.
+    pub fn chunk_of<'f>(
+        &self,
+        frame: &'f [u8],
+        location: &Location,
+        id: &ChunkId,
+    ) -> Result<&'f [u8]> {
+        let start = location.offset as usize;
+        let bytes = frame.get(start..start + location.len as usize);
+        bytes
+            .filter(|bytes| self.keys.chunk_id(location.frame.kind, bytes) == *id)
+            .ok_or_else(|| {
+                Error::damage(format!("chunk {} is not what was stored", id.short()))
+                    .subject(pack_name(&location.frame.pack))
+            })
+    }
+
+    /// One chunk, verified; decoded frames are kept for its neighbours.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`].
+    pub fn read_chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>> {
+        let location = self.locate(id)?;
+        if location.frame.kind != kind {
+            return Err(Error::damage(format!(
+                "chunk {} is of another kind than it should be",
+                id.short()
+            )));
+        }
+        let frame = match self.frames.get(&location.frame) {
+            Some(frame) => frame,
+            None => {
+                let frame = Arc::new(self.read_frame(&location.frame)?);
+                self.frames.put(location.frame, frame.clone());
+                frame
+            }
+        };
+        Ok(self.chunk_of(&frame, &location, id)?.to_vec())
+    }
+}

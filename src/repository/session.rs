@@ -1,0 +1,140 @@
+//! Sessions: how writers and prune share a repository without locks (`format-spec/sharing.md`).
+//!
+//! A writer tells everybody which tombstones and forgotten snapshots it has seen *before* it reads anything, and
+//! looks again after: so whoever deletes knows whom to wait for, and a writer never builds on what is about to go.
+//! Clocks play no part in that.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use super::Repository;
+use crate::crypto::random;
+use crate::error::Result;
+use crate::format::file::FileType;
+use crate::format::records::{self, SessionPurpose, Tombstone};
+use crate::id::{PackId, RecordId, SessionId, SnapshotId};
+
+/// An open session; end it with [`Session::end`], or leave it to be expired.
+pub struct Session {
+    /// Its id, and the id of the snapshot that it may commit.
+    pub id: SessionId,
+    /// Snapshots that are to go: no parents.
+    pub forgotten: HashSet<SnapshotId>,
+    record: Mutex<records::Session>,
+}
+
+fn session_name(id: &SessionId, number: u32) -> String {
+    format!("sessions/{}.{number:010}", id.hex())
+}
+
+impl Repository {
+    fn list_tombstones(&self) -> Result<Vec<RecordId>> {
+        let name = |name: &str| RecordId::from_hex(name.strip_prefix("tombstones/")?);
+        let mut ids: Vec<RecordId> = self
+            .storage
+            .list("tombstones")?
+            .iter()
+            .filter_map(|item| name(&item.name))
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn read_tombstone(&self, id: &RecordId) -> Result<Tombstone> {
+        let tombstone: Tombstone =
+            self.get_record(FileType::Tombstone, &format!("tombstones/{}", id.hex()))?;
+        tombstone.check()?;
+        Ok(tombstone)
+    }
+
+    /// Opens a session: list, put, list again. The index is brought up to date after.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Unsupported`] for a repository that this program must not write to, and whatever the
+    /// storage says.
+    pub fn begin(&self, purpose: SessionPurpose) -> Result<Session> {
+        self.config.check_write()?;
+        if let Some(folder) = self.storage.local_path() {
+            crate::storage::LocalStorage::new(folder).sweep_temporary();
+        }
+        let tombstones = self.list_tombstones()?;
+        let (forgotten, open_ends) = self.forgotten()?;
+        let id = SessionId(random::array()?);
+        let now = self.environment.clock.now();
+        let record = records::Session {
+            id,
+            number: 0,
+            purpose,
+            host: self.environment.host.clone(),
+            user: self.environment.user.clone(),
+            process: std::process::id(),
+            started: now,
+            renewed: now,
+            tombstones,
+            forgotten: open_ends,
+            program: env!("CARGO_PKG_VERSION").into(),
+            extensions: Vec::new(),
+        };
+        self.put_record(FileType::Session, &session_name(&id, 0), &record)?;
+        let mut dead: HashSet<PackId> = HashSet::new();
+        for tombstone in self.list_tombstones()? {
+            match self.read_tombstone(&tombstone) {
+                Ok(tombstone) => dead.extend(tombstone.packs),
+                // It has done its work and gone: no segment names its packs any more.
+                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.index.set_dead(dead);
+        self.index.refresh()?;
+        Ok(Session {
+            id,
+            forgotten,
+            record: Mutex::new(record),
+        })
+    }
+}
+
+impl Session {
+    /// Says that the session still lives.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn renew(&self, repository: &Repository) -> Result<()> {
+        let mut record = self
+            .record
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let old = session_name(&self.id, record.number);
+        record.number += 1;
+        record.renewed = repository.environment.clock.now();
+        repository.put_record(
+            FileType::Session,
+            &session_name(&self.id, record.number),
+            &*record,
+        )?;
+        // Record 0 stays: a listing under way could miss both a name that goes and one that comes, and with them the
+        // whole session.
+        if record.number > 1 {
+            repository.storage.delete(&old)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ends the session. Failing to is no loss: it will be expired.
+    pub fn end(&self, repository: &Repository) {
+        let number = self
+            .record
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .number;
+        for number in if number == 0 {
+            vec![0]
+        } else {
+            vec![number, 0]
+        } {
+            let _ = repository.storage.delete(&session_name(&self.id, number));
+        }
+    }
+}

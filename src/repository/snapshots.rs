@@ -1,0 +1,229 @@
+//! Snapshots as records: listing, reading, committing.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{Repository, Session};
+use crate::error::{Error, Kind, Result};
+use crate::format::codec;
+use crate::format::file::FileType;
+use crate::format::records::{Annotation, Fact};
+use crate::format::snapshot::{Fate, Features, Snapshot};
+use crate::id::{PackId, RecordId, RepositoryId, SnapshotId};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::pack::pack_id;
+use crate::seal::open_record;
+
+/// BLAKE3 over the sorted names of the snapshots and annotations that a writer saw when it began.
+pub type SeenDigest = [u8; 32];
+
+/// Where a snapshot lies.
+#[must_use]
+pub fn snapshot_name(id: &SnapshotId) -> String {
+    format!("snapshots/{}", id.hex())
+}
+
+fn snapshot_of(name: &str) -> Option<SnapshotId> {
+    SnapshotId::from_hex(name.strip_prefix("snapshots/")?)
+}
+
+fn annotation_of(name: &str) -> Option<(SnapshotId, RecordId)> {
+    let (snapshot, id) = name.strip_prefix("annotations/")?.split_once('/')?;
+    Some((SnapshotId::from_hex(snapshot)?, RecordId::from_hex(id)?))
+}
+
+impl Repository {
+    /// What `snapshots/<id>` holds: a commit, or the void that somebody put before its writer could.
+    ///
+    /// # Errors
+    /// `NotFound`, [`Kind::Damage`] or `Unsupported`, naming the file.
+    pub fn fate(&self, id: &SnapshotId) -> Result<Fate> {
+        let name = snapshot_name(id);
+        let file = self.storage.read(&name, RECORD_BYTES_MAX as u64)?;
+        let body = open_record(
+            &self.keys,
+            FileType::Snapshot,
+            &name,
+            &file,
+            RECORD_BYTES_MAX,
+        )?;
+        let fate: Fate = codec::decode(&body, RECORD_BYTES_MAX, &name).map_err(|error| {
+            // `Committed` is variant 0; its first fields are readable whatever comes behind them.
+            let prefix = codec::decode_prefix::<(u8, SnapshotId, RepositoryId, Features)>(&body);
+            let lacking = prefix
+                .and_then(|(_, _, _, features)| features.refuse_read("read this snapshot").err());
+            lacking
+                .unwrap_or_else(|| super::newer(error))
+                .or_subject(|| name.clone())
+        })?;
+        let named = match &fate {
+            Fate::Committed(snapshot) => {
+                snapshot
+                    .check()
+                    .map_err(|error| error.or_subject(|| name.clone()))?;
+                snapshot.id
+            }
+            Fate::Void { session, .. } => *session,
+        };
+        if named != *id {
+            return Err(Error::damage("speaks of another snapshot").subject(name));
+        }
+        Ok(fate)
+    }
+
+    /// Names in `snapshots/`, sorted; voids among them.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn snapshot_ids(&self) -> Result<Vec<SnapshotId>> {
+        let mut ids: Vec<SnapshotId> = self
+            .storage
+            .list("snapshots")?
+            .iter()
+            .filter_map(|item| snapshot_of(&item.name))
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// All committed snapshots, oldest first; a record that cannot be read is handed to `broken` and left out.
+    ///
+    /// # Errors
+    /// Whatever the storage says, or `broken` returns.
+    pub fn snapshots_or(
+        &self,
+        broken: &mut dyn FnMut(SnapshotId, Error) -> Result<()>,
+    ) -> Result<Vec<Snapshot>> {
+        let mut snapshots = Vec::new();
+        for id in self.snapshot_ids()? {
+            match self.fate(&id) {
+                Ok(Fate::Committed(snapshot)) => snapshots.push(*snapshot),
+                Ok(Fate::Void { .. }) => {}
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => broken(id, error)?,
+            }
+        }
+        snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.started, snapshot.id));
+        Ok(snapshots)
+    }
+
+    /// All committed snapshots, oldest first.
+    ///
+    /// # Errors
+    /// Whatever the storage says; [`Kind::Damage`] naming the first record that cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        self.snapshots_or(&mut |_, error| Err(error))
+    }
+
+    /// One committed snapshot.
+    ///
+    /// # Errors
+    /// `NotFound`, [`Kind::Damage`] or `Unsupported`.
+    pub fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot> {
+        match self.fate(id)? {
+            Fate::Committed(snapshot) => Ok(*snapshot),
+            Fate::Void { .. } => Err(Error::new(
+                Kind::NotFound,
+                "this snapshot was never committed",
+            )
+            .subject(id.short())),
+        }
+    }
+
+    /// Snapshots of which some forgetting was not taken back, and the ends that nobody has put yet.
+    pub(super) fn forgotten(&self) -> Result<(HashSet<SnapshotId>, Vec<RecordId>)> {
+        let mut facts: BTreeMap<(SnapshotId, RecordId), Fact> = BTreeMap::new();
+        for item in self.storage.list("annotations")? {
+            let Some((snapshot, id)) = annotation_of(&item.name) else {
+                continue;
+            };
+            let annotation: Annotation = self.get_record(FileType::Annotation, &item.name)?;
+            annotation
+                .check()
+                .map_err(|error| error.or_subject(|| item.name.clone()))?;
+            facts.insert((snapshot, id), annotation.fact);
+        }
+        let (mut forgotten, mut open) = (HashSet::new(), Vec::new());
+        for ((snapshot, _), fact) in &facts {
+            let Fact::Forgotten { end } = fact else {
+                continue;
+            };
+            match facts.get(&(*snapshot, *end)) {
+                Some(Fact::Undone) => continue,
+                Some(_) => {}
+                None => open.push(*end),
+            }
+            forgotten.insert(*snapshot);
+        }
+        Ok((forgotten, open))
+    }
+
+    /// Digest of the snapshots and annotations that the storage lists now.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn seen(&self) -> Result<SeenDigest> {
+        let mut names: Vec<String> = Vec::new();
+        for folder in ["snapshots", "annotations"] {
+            let ours = |name: &str| snapshot_of(name).is_some() || annotation_of(name).is_some();
+            names.extend(
+                self.storage
+                    .list(folder)?
+                    .into_iter()
+                    .map(|item| item.name)
+                    .filter(|name| ours(name)),
+            );
+        }
+        names.sort_unstable();
+        let mut hasher = blake3::Hasher::new();
+        for name in names {
+            hasher.update(name.as_bytes());
+            hasher.update(b"\n");
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// Commits: the one conditional put that makes a point in time. Everything it refers to must be durable before;
+    /// `relied` are packs of others that look-ups found. Returns the bytes of the record.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where the session was expired or a pack that was relied on has gone: nothing was
+    /// committed, and the snapshot must be taken again.
+    pub fn commit(
+        &self,
+        session: &Session,
+        snapshot: &Snapshot,
+        relied: &HashSet<PackId>,
+    ) -> Result<u64> {
+        let again = |what: &str| {
+            Error::new(Kind::Conflict, what)
+                .hint("run the same command again: what was stored is used again")
+        };
+        if !relied.is_empty() {
+            let standing: HashSet<PackId> = self
+                .storage
+                .list("packs")?
+                .iter()
+                .filter_map(|item| pack_id(&item.name))
+                .collect();
+            if let Some(gone) = relied.iter().find(|pack| !standing.contains(pack)) {
+                return Err(
+                    again("a pack that this snapshot relies on was removed meanwhile")
+                        .subject(gone.short()),
+                );
+            }
+        }
+        snapshot.check()?;
+        let name = snapshot_name(&session.id);
+        let (first, size) = self.put_record(
+            FileType::Snapshot,
+            &name,
+            &Fate::Committed(Box::new(snapshot.clone())),
+        )?;
+        if !first {
+            return Err(again(
+                "this session was silent for so long that it was expired; nothing was committed",
+            ));
+        }
+        Ok(size)
+    }
+}

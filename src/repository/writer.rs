@@ -1,0 +1,366 @@
+//! Chunks in: deduplicate, gather into frames, compress and seal on several threads, lay down in packs.
+//!
+//! ```text
+//! put -> gatherers (one a kind) -> sealing threads -> packer (in order) -> storage, index
+//! ```
+//! Everything between is bounded: a gatherer holds one frame, each sealing thread one, the queues one for each
+//! thread. Small chunks share a frame with what came before them, so a tree of small files compresses like a tar.
+//! A checkpoint (a segment for the packs so far) comes every so many packs or minutes: that much of an interrupted
+//! snapshot is used again by the next.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{ChunkKind, Repository, Session};
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::format::frame::{ChunkSpan, PackClass};
+use crate::id::{ChunkId, PackId, SessionId};
+use crate::index::Index;
+use crate::limits;
+use crate::pack::PackWriter;
+use crate::seal::{FrameSealer, Keys, SealedFrame};
+use crate::storage::Storage;
+
+/// Packs between two checkpoints.
+const CHECKPOINT_PACKS: u32 = 32;
+/// Time between two checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// How chunks are written.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterOptions {
+    /// zstd level, 0 for none.
+    pub level: i32,
+    /// Do all but seal and store.
+    pub dry_run: bool,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// New chunks of file content and attributes.
+    pub data_chunks: u64,
+    /// New chunks of metadata.
+    pub tree_chunks: u64,
+    /// Raw bytes of new chunks.
+    pub raw_bytes: u64,
+    /// Bytes of packs and segments.
+    pub stored_bytes: u64,
+}
+
+struct Job {
+    number: u64,
+    kind: ChunkKind,
+    raw: Vec<u8>,
+    chunks: Vec<ChunkSpan>,
+}
+
+type Sealed = (u64, SealedFrame, Vec<ChunkSpan>);
+
+#[derive(Default)]
+struct Gatherer {
+    raw: Vec<u8>,
+    chunks: Vec<ChunkSpan>,
+}
+
+/// Chunks on their way that the index does not know yet.
+type Pending = Arc<Mutex<HashSet<ChunkId>>>;
+
+fn lock(pending: &Pending) -> MutexGuard<'_, HashSet<ChunkId>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts chunks; one thread at a time, in the order in which they should lie.
+pub struct ChunkWriter {
+    index: Arc<Index>,
+    pending: Pending,
+    gatherers: HashMap<ChunkKind, Gatherer>,
+    relied: HashSet<PackId>,
+    written: Written,
+    next: u64,
+    jobs: Option<Sender<Job>>,
+    sealers: Vec<JoinHandle<Result<()>>>,
+    packer: Option<JoinHandle<Result<u64>>>,
+    due: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl ChunkWriter {
+    /// A writer for a session.
+    ///
+    /// # Errors
+    /// Where zstd refuses the level.
+    pub fn new(repository: &Repository, session: &Session, options: WriterOptions) -> Result<Self> {
+        let mut writer = Self {
+            index: repository.index.clone(),
+            pending: Pending::default(),
+            gatherers: HashMap::new(),
+            relied: HashSet::new(),
+            written: Written::default(),
+            next: 0,
+            jobs: None,
+            sealers: Vec::new(),
+            packer: None,
+            due: Arc::default(),
+        };
+        if options.dry_run {
+            return Ok(writer);
+        }
+        let threads = repository.threads();
+        let (jobs, to_seal) = bounded::<Job>(threads);
+        let (sealed, to_pack) = bounded::<Sealed>(threads);
+        for _ in 0..threads {
+            let mut sealer = FrameSealer::new(options.level)?;
+            let (keys, to_seal, sealed) =
+                (repository.keys.clone(), to_seal.clone(), sealed.clone());
+            writer.sealers.push(std::thread::spawn(move || {
+                seal_all(&keys, &mut sealer, &to_seal, &sealed)
+            }));
+        }
+        drop((to_seal, sealed));
+        let packer = Packer {
+            storage: repository.storage.clone(),
+            keys: repository.keys.clone(),
+            index: repository.index.clone(),
+            clock: repository.environment.clock.clone(),
+            pending: writer.pending.clone(),
+            session: session.id,
+            open: BTreeMap::new(),
+            since: 0,
+            last: repository.environment.clock.elapsed(),
+            stored: 0,
+            due: writer.due.clone(),
+        };
+        writer.packer = Some(std::thread::spawn(move || packer.run(&to_pack)));
+        writer.jobs = Some(jobs);
+        Ok(writer)
+    }
+
+    /// Stores a chunk unless it is there; true where it was new. Its id must be its own.
+    ///
+    /// # Errors
+    /// What a thread further down met: the storage is full, or gone.
+    pub fn put(&mut self, kind: ChunkKind, id: ChunkId, bytes: &[u8]) -> Result<bool> {
+        if bytes.is_empty() || bytes.len() > limits::CHUNK_BYTES_MAX {
+            return Err(Error::new(
+                Kind::Limit,
+                format!("a chunk of {} bytes", bytes.len()),
+            ));
+        }
+        if lock(&self.pending).contains(&id) {
+            return Ok(false);
+        }
+        if let Some(location) = self.index.locate(&id)? {
+            self.relied.insert(location.frame.pack);
+            return Ok(false);
+        }
+        lock(&self.pending).insert(id);
+        match kind.class() {
+            PackClass::Data => self.written.data_chunks += 1,
+            PackClass::Metadata => self.written.tree_chunks += 1,
+        }
+        self.written.raw_bytes += bytes.len() as u64;
+        if self.jobs.is_none() {
+            return Ok(true);
+        }
+        let gatherer = self.gatherers.entry(kind).or_default();
+        gatherer.chunks.push(ChunkSpan {
+            id,
+            offset: gatherer.raw.len() as u32,
+            len: bytes.len() as u32,
+        });
+        if gatherer.raw.is_empty() {
+            gatherer
+                .raw
+                .reserve_exact(limits::FRAME_BYTES_TARGET + (128 << 10));
+        }
+        gatherer.raw.extend_from_slice(bytes);
+        if gatherer.raw.len() >= limits::FRAME_BYTES_TARGET {
+            self.close_frame(kind)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether a checkpoint has been written since this was asked last: the time to renew the session.
+    pub fn checkpoint_passed(&self) -> bool {
+        self.due.swap(false, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn close_frame(&mut self, kind: ChunkKind) -> Result<()> {
+        let Some(gatherer) = self.gatherers.get_mut(&kind) else {
+            return Ok(());
+        };
+        if gatherer.raw.is_empty() {
+            return Ok(());
+        }
+        let Gatherer { raw, chunks } = std::mem::take(gatherer);
+        let job = Job {
+            number: self.next,
+            kind,
+            raw,
+            chunks,
+        };
+        self.next += 1;
+        match self.jobs.as_ref().map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(()),
+            // A thread has stopped: its error is what happened.
+            _ => Err(self
+                .stop()
+                .err()
+                .unwrap_or_else(|| Error::new(Kind::Failed, "the writer has stopped"))),
+        }
+    }
+
+    /// Joins all threads; the first error of any.
+    fn stop(&mut self) -> Result<u64> {
+        self.jobs = None;
+        let mut first: Option<Error> = None;
+        let mut keep = |error: Error| {
+            // What a channel's end says is only an echo of the error at its other end.
+            if first.as_ref().is_none_or(|held| held.message() == ECHO) {
+                first = Some(error);
+            }
+        };
+        let died = || Error::new(Kind::Failed, "a worker thread died");
+        for sealer in self.sealers.drain(..) {
+            if let Err(error) = sealer.join().unwrap_or_else(|_| Err(died())) {
+                keep(error);
+            }
+        }
+        let packed = self
+            .packer
+            .take()
+            .map(|packer| packer.join().unwrap_or_else(|_| Err(died())));
+        match packed {
+            Some(Err(error)) => keep(error),
+            Some(Ok(stored)) if first.is_none() => return Ok(stored),
+            _ => {}
+        }
+        first.map_or(Ok(0), Err)
+    }
+
+    /// Closes all frames and packs and writes the last segment: when this returns, every chunk put is durable and
+    /// can be found. Returns what was written and the packs of others that were relied on.
+    ///
+    /// # Errors
+    /// What a thread further down met.
+    pub fn finish(mut self) -> Result<(Written, HashSet<PackId>)> {
+        for kind in ChunkKind::ALL {
+            self.close_frame(kind)?;
+        }
+        self.written.stored_bytes = self.stop()?;
+        Ok((self.written, std::mem::take(&mut self.relied)))
+    }
+}
+
+impl Drop for ChunkWriter {
+    fn drop(&mut self) {
+        // Abandoned in the middle: what the packer has is kept by its last checkpoint; nobody waits for more.
+        let _ = self.stop();
+    }
+}
+
+const ECHO: &str = "the next stage has stopped";
+
+fn echo<T>(_: T) -> Error {
+    Error::new(Kind::Failed, ECHO)
+}
+
+fn seal_all(
+    keys: &Keys,
+    sealer: &mut FrameSealer,
+    jobs: &Receiver<Job>,
+    sealed: &Sender<Sealed>,
+) -> Result<()> {
+    for Job {
+        number,
+        kind,
+        raw,
+        chunks,
+    } in jobs
+    {
+        let frame = sealer.seal(keys, kind, &raw)?;
+        drop(raw);
+        sealed.send((number, frame, chunks)).map_err(echo)?;
+    }
+    Ok(())
+}
+
+struct Packer {
+    storage: Arc<dyn Storage>,
+    keys: Arc<Keys>,
+    index: Arc<Index>,
+    clock: Arc<dyn Clock>,
+    pending: Pending,
+    session: SessionId,
+    open: BTreeMap<PackClass, PackWriter>,
+    since: u32,
+    last: Duration,
+    stored: u64,
+    due: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Packer {
+    /// Packs frames in their order; returns the bytes stored.
+    fn run(mut self, frames: &Receiver<Sealed>) -> Result<u64> {
+        // Sealing threads overtake each other by at most the frames under way.
+        let mut early: BTreeMap<u64, (SealedFrame, Vec<ChunkSpan>)> = BTreeMap::new();
+        let mut next = 0;
+        for (number, frame, chunks) in frames {
+            early.insert(number, (frame, chunks));
+            while let Some((frame, chunks)) = early.remove(&next) {
+                self.add(&frame, chunks)?;
+                next += 1;
+            }
+        }
+        // A gap means that a sealing thread failed: what came after it is dropped, what came before is kept.
+        for (_, pack) in std::mem::take(&mut self.open) {
+            self.close(pack)?;
+        }
+        self.stored += self.index.checkpoint()?;
+        Ok(self.stored)
+    }
+
+    fn add(&mut self, frame: &SealedFrame, chunks: Vec<ChunkSpan>) -> Result<()> {
+        let class = frame.info.kind.class();
+        let mut pack = match self.open.remove(&class) {
+            Some(pack) => pack,
+            None => PackWriter::new(&*self.storage, &self.keys, self.session, class)?,
+        };
+        pack.add(frame, chunks)?;
+        if !pack.is_full() {
+            self.open.insert(class, pack);
+            return Ok(());
+        }
+        self.close(pack)?;
+        self.since += 1;
+        let now = self.clock.elapsed();
+        if self.since >= CHECKPOINT_PACKS || now.saturating_sub(self.last) >= CHECKPOINT_EVERY {
+            self.stored += self.index.checkpoint()?;
+            (self.since, self.last) = (0, now);
+            self.due.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, pack: PackWriter) -> Result<()> {
+        let pack = pack.finish(&self.keys)?;
+        self.stored += pack.size;
+        let ids: Vec<ChunkId> = pack
+            .frames
+            .iter()
+            .flat_map(|(_, chunks)| chunks.iter().map(|chunk| chunk.id))
+            .collect();
+        // First findable, then no longer pending: a chunk is never in neither.
+        self.index.add_pack(pack);
+        let mut pending = lock(&self.pending);
+        for id in ids {
+            pending.remove(&id);
+        }
+        Ok(())
+    }
+}

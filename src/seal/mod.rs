@@ -1,0 +1,9 @@
+//! Compressing and sealing: frames (many, large) and records (few, small), and the keys for both.
+
+mod frame;
+mod keys;
+mod record;
+
+pub use frame::{FrameOpener, FrameSealer, SealedFrame};
+pub use keys::Keys;
+pub use record::{open_record, seal_record};
