@@ -249,8 +249,7 @@ fn make_newer(file: &Path) {
     bytes[8..10].copy_from_slice(&900u16.to_le_bytes());
     let hash = *blake3::hash(&bytes[..body]).as_bytes();
     bytes[body..].copy_from_slice(&hash);
-    let writable = std::fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o600));
-    std::fs::set_permissions(file, writable).unwrap();
+    common::place::chmod(file, 0o600);
     std::fs::write(file, bytes).unwrap();
 }
 

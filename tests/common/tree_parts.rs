@@ -95,7 +95,7 @@ fn holes(builder: &mut Builder) {
     builder.sparse(b"holes/trailing", 2_000 * K + 7, &[(0, 64 * 1024)]);
     builder.sparse(b"holes/all", 5_000 * K + 1, &[]);
     builder.sparse(b"holes/one-byte-of-data", 100 * K, &[(50 * K + 11, 1)]);
-    builder.sparse(b"holes/small-and-all", 3, &[]);
+    builder.sparse(b"holes/small-and-all", 300, &[]);
     let comb: Vec<_> = (0..200).map(|tooth| (tooth * 64 * K, 4096)).collect();
     builder.sparse(b"holes/comb", 200 * 64 * K, &comb);
     builder.sparse(

@@ -109,7 +109,7 @@ impl Model {
         if !name.is_empty() {
             name.push(b'/');
         }
-        name.extend_from_slice(*random.pick(&NAMES));
+        name.extend_from_slice(random.pick(&NAMES));
         name
     }
 

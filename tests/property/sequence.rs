@@ -36,7 +36,7 @@ pub fn run(sequences: usize) {
                     return;
                 }
                 let own = seed.wrapping_add(at as u64);
-                let result = std::panic::catch_unwind(|| one(own, at % 4 == 0));
+                let result = std::panic::catch_unwind(|| one(own, at.is_multiple_of(4)));
                 if let Err(panic) = result {
                     println!("sequence {at} failed: DURAMEN_SEED={own} runs it first");
                     next.store(sequences, Ordering::Relaxed);
