@@ -8,6 +8,7 @@ mod common;
 
 mod archive;
 mod choice;
+mod hidden;
 mod hostile;
 mod restore;
 mod round_trip;

@@ -90,7 +90,7 @@ impl Model {
 
     /// A name in some folder; few names, so that they come back again and again.
     fn some_name(&self, random: &mut Random) -> Name {
-        const NAMES: [&[u8]; 10] = [
+        const NAMES: &[&[u8]] = &[
             b"a",
             b"b",
             b"c",
@@ -109,7 +109,7 @@ impl Model {
         if !name.is_empty() {
             name.push(b'/');
         }
-        name.extend_from_slice(random.pick(&NAMES));
+        name.extend_from_slice(random.pick(NAMES));
         name
     }
 
