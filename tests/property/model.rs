@@ -109,7 +109,8 @@ impl Model {
         if !name.is_empty() {
             name.push(b'/');
         }
-        name.extend_from_slice(random.pick(NAMES));
+        let own: &&[u8] = random.pick(NAMES);
+        name.extend_from_slice(own);
         name
     }
 
