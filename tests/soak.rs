@@ -1,6 +1,6 @@
 //! The long runs: `cargo test --release --features soak --test soak`, some ten minutes.
 //!
-//! A million entries in one directory, 50 kills, 1,000 property sequences. A program of its own instead of ignored
+//! A million entries in one directory, 50 kills at random moments and one at every write, 1,000 property sequences. A program of its own instead of ignored
 //! tests: what is asked for by name runs, and all of it runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -12,6 +12,8 @@ mod model;
 mod rounds;
 #[path = "property/sequence.rs"]
 mod sequence;
+#[path = "kill/writes.rs"]
+mod writes;
 
 use std::path::Path;
 use std::time::Instant;
@@ -25,9 +27,10 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, fn()); 3] = [
+    let parts: [(&str, fn()); 4] = [
         ("million", a_million_entries),
         ("kill", || rounds::run(50)),
+        ("writes", writes::run),
         ("property", || sequence::run(1_000)),
     ];
     for (name, part) in parts {
