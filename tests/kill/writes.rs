@@ -3,7 +3,7 @@
 //!
 //! Part of the soak alone, since it needs strace (`apt-get install strace`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::compare::{Options, assert_same};
@@ -93,7 +93,7 @@ fn killed(place: &Place, source: &Path, call: &str, nth: usize) -> bool {
     command.status().unwrap().code() != Some(0)
 }
 
-fn stands(place: &Place, source: &Path, kept: &PathBuf, when: &str) {
+fn stands(place: &Place, source: &Path, kept: &Path, when: &str) {
     let check = place.run(["check"]);
     assert_eq!(check.code, Some(0), "{when}: {check}");
     // The newest is the one before, or the one that was killed after its commit.
