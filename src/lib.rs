@@ -26,6 +26,7 @@ pub mod ops;
 pub mod pack;
 pub mod progress;
 pub mod repository;
+pub mod restore;
 pub mod seal;
 pub mod source;
 pub mod storage;
