@@ -98,6 +98,16 @@ impl<'a> Given<'a> {
             .collect()
     }
 
+    /// The key files among them, for messages.
+    pub fn key_files(&self) -> Vec<String> {
+        let all = self.flags.iter().chain(&self.environment);
+        all.filter_map(|origin| match origin {
+            Origin::KeyFile(path) => Some(path.display().to_string()),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// The one that a new key slot is to be made for: flags go before the environment.
     ///
     /// # Errors

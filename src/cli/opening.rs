@@ -80,15 +80,25 @@ fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Resu
         let missing = options.credentials.is_empty();
         return open::open(&options, progress).map_err(|error| match error.kind() {
             Kind::NoRepository => no_default(&options.location),
-            Kind::WrongKey | Kind::Usage if missing => no_default_key(key),
-            _ => error,
+            Kind::WrongKey if missing => no_default_key(key),
+            _ => name_key_files(error, &given),
         });
     }
     options.credentials = given.read()?;
     if options.credentials.is_empty() {
         return open_asking(context, options, progress);
     }
-    open::open(&options, progress)
+    open::open(&options, progress).map_err(|error| name_key_files(error, &given))
+}
+
+/// The engine knows the texts of key files, not where they came from.
+fn name_key_files(error: Error, given: &Given<'_>) -> Error {
+    let files = given.key_files();
+    if error.kind() == Kind::WrongKey && !files.is_empty() {
+        error.or_subject(|| files.join(", "))
+    } else {
+        error
+    }
 }
 
 /// Nobody gave anything: says first whether there is a repository at all, then asks whoever can be asked.
@@ -98,7 +108,7 @@ fn open_asking(
     progress: &dyn Progress,
 ) -> Result<Repository> {
     match open::open(&options, progress) {
-        Err(error) if matches!(error.kind(), Kind::WrongKey | Kind::Usage) => {}
+        Err(error) if error.kind() == Kind::WrongKey => {}
         other => return other,
     }
     if !context.environment.can_ask {

@@ -30,6 +30,7 @@ pub(crate) struct Lab {
     pub(crate) repository: Repository,
     session: Session,
     writer: Option<ChunkWriter>,
+    data: Vec<ChunkId>,
     /// Bytes of a chunk.
     pub(crate) cut: usize,
 }
@@ -53,8 +54,27 @@ impl Lab {
             repository,
             session,
             writer: None,
+            data: Vec::new(),
             cut: 64 << 10,
         }
+    }
+
+    /// Removes every pack that holds content.
+    pub(crate) fn lose_data(&self) {
+        for pack in self.data_packs() {
+            self.storage.tamper(&pack, None);
+        }
+    }
+
+    /// Names of the packs that hold content or attributes.
+    pub(crate) fn data_packs(&self) -> Vec<String> {
+        self.data
+            .iter()
+            .map(|id| self.repository.locate(id).unwrap().frame.pack)
+            .map(|pack| crate::pack::pack_name(&pack))
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     pub(crate) fn put(&mut self, kind: ChunkKind, bytes: &[u8]) -> ChunkId {
@@ -68,6 +88,9 @@ impl Lab {
             .writer
             .get_or_insert_with(|| ChunkWriter::new(repository, session, options).unwrap());
         writer.put(kind, id, bytes).unwrap();
+        if kind == ChunkKind::Data {
+            self.data.push(id);
+        }
         id
     }
 

@@ -66,7 +66,7 @@ pub fn make(context: &Context, place: &Place, progress: &dyn Progress) -> Result
     // A key file must not be generated, nor a person asked, for a repository that is there already.
     match open::open(&options, progress) {
         Err(error) if error.kind() == Kind::NoRepository => {}
-        Err(error) if !matches!(error.kind(), Kind::WrongKey | Kind::Usage) => return Err(error),
+        Err(error) if error.kind() != Kind::WrongKey => return Err(error),
         Ok(_) | Err(_) => {
             return Err(Error::new(Kind::Exists, "there is a repository already")
                 .subject(options.location)
