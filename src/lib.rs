@@ -13,6 +13,7 @@
 //! L0  id error progress clock limits
 //! ```
 
+pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod crypto;
@@ -26,7 +27,9 @@ pub mod ops;
 pub mod pack;
 pub mod progress;
 pub mod repository;
+pub mod restore;
 pub mod seal;
+pub mod snapshot;
 pub mod source;
 pub mod storage;
 pub mod target;

@@ -95,6 +95,37 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// A session that nobody sees and that can commit nothing: for a dry run, which needs no right to write.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn rehearse(&self) -> Result<Session> {
+        let (forgotten, _) = self.forgotten()?;
+        self.index.refresh()?;
+        let now = self.environment.clock.now();
+        let record = records::Session {
+            id: SessionId(random::array()?),
+            number: 0,
+            purpose: SessionPurpose::Write,
+            host: String::new(),
+            user: String::new(),
+            process: 0,
+            started: now,
+            renewed: now,
+            tombstones: Vec::new(),
+            forgotten: Vec::new(),
+            program: String::new(),
+            extensions: Vec::new(),
+        };
+        Ok(Session {
+            id: record.id,
+            forgotten,
+            record: Mutex::new(record),
+        })
+    }
+}
+
 impl Session {
     /// Says that the session still lives.
     ///

@@ -1,0 +1,170 @@
+//! What every part of one restore shares.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::asked::Asked;
+use super::filter::{Filter, Verdict};
+use super::options::RestoreOptions;
+use super::report::{Report, add};
+use crate::error::{Error, Result};
+use crate::format::entry::XattrValue;
+use crate::format::snapshot::Snapshot;
+use crate::fs::Dir;
+use crate::progress::Progress;
+use crate::repository::{ChunkKind, Listed, Repository};
+use crate::target::files::{Applied, Meta, Owners, Rules, ends_everything};
+
+/// One restore: where from, how, and who is told.
+pub(super) struct Task<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) options: &'a RestoreOptions,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) report: Report<'a>,
+    pub(super) filter: Filter,
+    pub(super) asked: Asked,
+    pub(super) rules: Rules,
+    owners: Owners,
+    /// Absolute path in the snapshot that the target stands for; empty for the root.
+    pub(super) base: Vec<u8>,
+}
+
+impl<'a> Task<'a> {
+    /// Reads the options; `base` is the path in the snapshot that the target stands for.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Usage`] for patterns that cannot be read.
+    pub(super) fn new(
+        repository: &'a Repository,
+        snapshot: &Snapshot,
+        options: &'a RestoreOptions,
+        progress: &'a dyn Progress,
+        base: Vec<u8>,
+    ) -> Result<Self> {
+        let privileged = rustix::process::geteuid().is_root();
+        let ownership = options.ownership.unwrap_or(privileged);
+        Ok(Self {
+            repository,
+            options,
+            progress,
+            report: Report::new(progress),
+            filter: Filter::new(
+                &options.include,
+                &options.iinclude,
+                &options.exclude,
+                &options.iexclude,
+            )?,
+            asked: Asked::of(snapshot),
+            rules: Rules {
+                ownership,
+                privileged,
+                sparse: options.sparse,
+            },
+            owners: if options.numeric_owner {
+                Owners::by_number()
+            } else {
+                Owners::of_this_machine()
+            },
+            base,
+        })
+    }
+
+    /// The path in the snapshot of `name` in a directory of the target (of the directory itself for an empty name).
+    pub(super) fn snapshot_path(&self, dir: &Dir, name: &[u8]) -> Vec<u8> {
+        let whole = dir.path_of(name);
+        let target = self.options.target.as_os_str().as_bytes();
+        let below = whole.strip_prefix(target).unwrap_or(&whole);
+        let mut path = self.base.clone();
+        if !below.is_empty() && below[0] != b'/' {
+            path.push(b'/');
+        }
+        path.extend_from_slice(below);
+        path
+    }
+
+    /// Whether everything below the directory `path` of the snapshot is wanted unless it is excluded.
+    pub(super) fn is_taken(&self, path: &[u8]) -> bool {
+        let ends = (1..path.len()).filter(|at| path[*at] == b'/');
+        let whole = (!path.is_empty()).then_some(path.len());
+        let mut taken = self.filter.judge(b"/", true, false) == Verdict::Take;
+        for end in ends.chain(whole) {
+            taken = self.filter.judge(&path[..end], true, taken) == Verdict::Take;
+        }
+        taken
+    }
+
+    /// What is to be set on the entry. What is stored of its attributes but cannot be read is told and left out.
+    pub(super) fn meta(&self, listed: &Listed, path: impl Fn() -> Vec<u8>) -> Meta {
+        let entry = &listed.entry;
+        let mut xattrs = Vec::with_capacity(entry.xattrs.len());
+        for xattr in &entry.xattrs {
+            let value = match &xattr.value {
+                XattrValue::Inline(value) => Ok(value.clone()),
+                XattrValue::Chunk { id, .. } => self.repository.read_chunk(ChunkKind::Xattr, id),
+            };
+            match value {
+                Ok(value) => xattrs.push((xattr.name.clone(), value)),
+                Err(error) => {
+                    let error = Error::new(
+                        error.kind(),
+                        format!("the attribute {} is left out", xattr.name.escape_ascii()),
+                    )
+                    .subject(lossy(&path()))
+                    .cause(error);
+                    self.report.unreadable(path(), &error);
+                }
+            }
+        }
+        Meta {
+            mode: entry.mode,
+            uid: self.owners.user(listed.user.as_deref(), entry.uid),
+            gid: self.owners.group(listed.group.as_deref(), entry.gid),
+            mtime: entry.mtime,
+            xattrs,
+        }
+    }
+
+    /// So many bytes more stand where they should.
+    pub(super) fn restored_bytes(&self, bytes: u64) {
+        add(&self.report.bytes_restored, bytes);
+        self.progress.advance(0, bytes);
+    }
+
+    /// So many bytes more need not be written.
+    pub(super) fn skip_bytes(&self, bytes: u64) {
+        add(&self.report.bytes_skipped, bytes);
+        self.progress.advance(0, bytes);
+    }
+
+    /// Tells what could not be set.
+    ///
+    /// # Errors
+    /// One that ends the restore.
+    pub(super) fn note_applied(&self, applied: Applied, path: impl Fn() -> Vec<u8>) -> Result<()> {
+        add(&self.report.bits_dropped, u64::from(applied.bits_dropped));
+        add(
+            &self.report.attributes_withheld,
+            u64::from(applied.withheld),
+        );
+        for error in applied.problems {
+            self.problem(path(), error)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a problem with the target.
+    ///
+    /// # Errors
+    /// The same error where it ends the restore: nothing more can be written.
+    pub(super) fn problem(&self, path: Vec<u8>, error: Error) -> Result<()> {
+        if ends_everything(&error) {
+            return Err(error);
+        }
+        self.report.problem(path, &error);
+        Ok(())
+    }
+}
+
+/// For messages.
+pub(super) fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
