@@ -8,9 +8,9 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::meta::{self, Applied, Handle, Meta};
-use super::{Rules, Temporary};
+use super::{Rules, Temporary, identity};
 use crate::error::{Error, Kind, Result};
-use crate::fs::{Dir, Identity, Stat, StatKind, of_descriptor};
+use crate::fs::{Dir, Identity, StatKind, of_descriptor};
 
 /// Zeros are left out by whole blocks of this size; no file system keeps smaller holes.
 const BLOCK: u64 = 4096;
@@ -211,13 +211,6 @@ fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     // Without NONBLOCK a pipe that somebody put there would hold us for ever.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
-}
-
-fn identity(stat: &Stat) -> Identity {
-    Identity {
-        device: stat.device,
-        inode: stat.inode,
-    }
 }
 
 fn write_all(fd: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
