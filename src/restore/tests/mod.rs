@@ -2,7 +2,7 @@
 //! A restore as a whole, from a repository in memory to a folder.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::lab::{Lab, Part, entry, linked, noise, symlink, xattr};

@@ -1,7 +1,6 @@
 //! Damage, hostile neighbours, missing rights, and being stopped.
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 
 use super::*;
 

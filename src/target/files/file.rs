@@ -282,6 +282,7 @@ fn runs_of_data(offset: u64, bytes: &[u8]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)]
     use super::*;
 
     #[test]
@@ -294,8 +295,8 @@ mod tests {
         );
         bytes[4096] = 1;
         bytes[3 * 4096 - 1] = 1;
-        assert_eq!(runs_of_data(8192, &bytes), [4096..3 * 4096]);
-        assert_eq!(runs_of_data(0, &bytes[..10]), [0..10]);
+        assert_eq!(runs_of_data(8192, &bytes), vec![4096..3 * 4096]);
+        assert_eq!(runs_of_data(0, &bytes[..10]), vec![0..10]);
         assert!(runs_of_data(0, &[]).is_empty());
     }
 }
