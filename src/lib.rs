@@ -13,6 +13,7 @@
 //! L0  id error progress clock limits
 //! ```
 
+pub mod check;
 pub mod chunk;
 pub mod clock;
 pub mod crypto;
@@ -28,6 +29,7 @@ pub mod progress;
 pub mod repository;
 pub mod restore;
 pub mod seal;
+pub mod snapshot;
 pub mod source;
 pub mod storage;
 pub mod target;

@@ -351,7 +351,7 @@ fn keep(slot: &Arc<Slot>) {
 }
 
 /// Closes every descriptor that nobody is using this moment: the process has run out of them.
-fn close_all() {
+pub(crate) fn close_all() {
     let ring = std::mem::take(&mut lock(&CLOCK).ring);
     for slot in ring.iter().filter_map(Weak::upgrade) {
         slot.close();
@@ -365,4 +365,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[path = "dir_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// Held by tests that close descriptors of other tests or that must not have theirs closed.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    lock(&ALONE)
+}
+
 fn make(parent: &Arc<Dir>, name: &[u8]) -> Arc<Dir> {
     parent
         .with_fd(|fd| rustix::fs::mkdirat(fd, name, Mode::from_raw_mode(0o755)))
@@ -77,6 +83,7 @@ fn a_symbolic_link_is_not_opened_unless_asked() {
 
 #[test]
 fn a_directory_a_thousand_deep_is_reopened() {
+    let _alone = alone();
     let place = tempfile::tempdir().unwrap();
     let root = Dir::root(place.path()).unwrap();
     // Names of 12 bytes: the path is longer than the 4,096 that the system takes at once.
@@ -100,6 +107,7 @@ fn a_directory_a_thousand_deep_is_reopened() {
 
 #[test]
 fn more_directories_than_descriptors() {
+    let _alone = alone();
     let place = tempfile::tempdir().unwrap();
     let root = Dir::root(place.path()).unwrap();
     let dirs: Vec<_> = (0..3 * OPEN_MAX)
@@ -125,6 +133,7 @@ fn more_directories_than_descriptors() {
 
 #[test]
 fn a_replaced_directory_is_noticed() {
+    let _alone = alone();
     let place = tempfile::tempdir().unwrap();
     let root = Dir::root(place.path()).unwrap();
     let outer = make(&root, b"outer");

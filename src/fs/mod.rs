@@ -4,9 +4,12 @@
 mod dir;
 pub mod holes;
 mod names;
+pub mod owners;
 mod stat;
 pub mod xattr;
 
 pub use dir::{Dir, Identity};
+#[cfg(test)]
+pub(crate) use dir::{close_all, tests::alone};
 pub use names::{Lister, Names};
 pub use stat::{Stat, StatKind, of_descriptor, of_member};

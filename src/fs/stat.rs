@@ -3,7 +3,7 @@
 //! An automount point is not mounted by looking at it: a snapshot of `/` must not wake up every network share.
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev};
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, makedev};
 
 use super::Dir;
 use crate::clock::Nanos;
@@ -122,8 +122,8 @@ fn convert(stat: &Statx) -> rustix::io::Result<Stat> {
             0
         },
         blocks: stat.stx_blocks,
-        mtime: nanos(&stat.stx_mtime),
-        ctime: nanos(&stat.stx_ctime),
+        mtime: nanos(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        ctime: nanos(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
         inode: stat.stx_ino,
         device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
         links: stat.stx_nlink,
@@ -131,11 +131,28 @@ fn convert(stat: &Statx) -> rustix::io::Result<Stat> {
 }
 
 /// Saturates: a file system may hold times that 64 bits of nanoseconds cannot (years before 1678, after 2262).
-fn nanos(time: &StatxTimestamp) -> Nanos {
-    let whole = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+fn nanos(seconds: i64, nanos: u32) -> Nanos {
+    let whole = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     match Nanos::try_from(whole) {
         Ok(nanos) => nanos,
         Err(_) if whole < 0 => Nanos::MIN,
         Err(_) => Nanos::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_saturate() {
+        assert_eq!(nanos(1, 2), 1_000_000_002);
+        assert_eq!(nanos(-1, 999_999_999), -1);
+        assert_eq!(nanos(9_223_372_036, 854_775_807), i64::MAX);
+        assert_eq!(nanos(9_223_372_036, 854_775_808), i64::MAX);
+        assert_eq!(nanos(i64::MAX, 0), i64::MAX);
+        assert_eq!(nanos(-9_223_372_037, 145_224_192), i64::MIN);
+        assert_eq!(nanos(-9_223_372_037, 145_224_191), i64::MIN);
+        assert_eq!(nanos(i64::MIN, 0), i64::MIN);
     }
 }

@@ -1,9 +1,14 @@
 //! Opening a repository: where it is, and what opens it.
-use crate::error::Result;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 pub use crate::repository::Credential;
-use crate::repository::Repository;
-use std::path::PathBuf;
+use crate::repository::{Environment, Repository};
+use crate::storage::{LocalStorage, Storage};
 
 /// How to open a repository.
 #[derive(Clone)]
@@ -18,10 +23,57 @@ pub struct OpenOptions {
     pub threads: usize,
 }
 
+impl OpenOptions {
+    /// The storage that `location` names.
+    pub(super) fn storage(&self) -> Result<Arc<dyn Storage>> {
+        if self.location.is_empty() {
+            return Err(
+                Error::new(Kind::Usage, "no place for the repository was given")
+                    .hint("name one with -r"),
+            );
+        }
+        if let Some((scheme, _)) = self.location.split_once("://") {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("this version has no storage {scheme:?}"),
+            )
+            .hint("name a folder; mounted network folders work too"));
+        }
+        Ok(Arc::new(LocalStorage::new(&self.location)))
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Environment {
+            cache: self.cache.clone(),
+            threads: if self.threads == 0 {
+                cores()
+            } else {
+                self.threads.min(256)
+            },
+            clock: Arc::new(SystemClock::default()) as Arc<dyn Clock>,
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            user: crate::fs::owners::Owners::default()
+                .user(rustix::process::getuid().as_raw())
+                .map_or_else(
+                    || rustix::process::getuid().as_raw().to_string(),
+                    |name| String::from_utf8_lossy(&name).into_owned(),
+                ),
+        }
+    }
+}
+
 /// Opens it.
 ///
 /// # Errors
 /// `NoRepository`, `WrongKey`, `Unsupported`, `Damage`, and whatever the storage says.
-pub fn open(_options: &OpenOptions, _progress: &dyn Progress) -> Result<Repository> {
-    unimplemented!()
+pub fn open(options: &OpenOptions, _progress: &dyn Progress) -> Result<Repository> {
+    Repository::open(
+        options.storage()?,
+        &options.credentials,
+        options.environment(),
+    )
 }

@@ -1,30 +1,196 @@
 //! Snapshot names as people type them.
-use crate::error::Result;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::clock::Nanos;
+use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::Snapshot;
 use crate::repository::Repository;
+
+/// Fewest digits of an id that name a snapshot.
+const PREFIX_MIN: usize = 4;
 
 /// Which snapshots.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Any of these hosts.
     pub hosts: Vec<String>,
-    /** each: comma separated, all must be there */
+    /// Any of these; each a comma-separated list of tags that must all be there.
     pub tags: Vec<String>,
-    /** absolute raw paths, all must be among the snapshot's */
+    /// Absolute raw paths that must all be among the snapshot's.
     pub paths: Vec<Vec<u8>>,
 }
 
+impl Filter {
+    /// Whether the filter keeps the snapshot.
+    #[must_use]
+    pub fn keeps(&self, snapshot: &Snapshot) -> bool {
+        let has_all = |tags: &String| {
+            tags.split(',')
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .all(|tag| snapshot.tags.iter().any(|held| held == tag))
+        };
+        (self.hosts.is_empty() || self.hosts.contains(&snapshot.host))
+            && (self.tags.is_empty() || self.tags.iter().any(has_all))
+            && self
+                .paths
+                .iter()
+                .all(|path| snapshot.paths.iter().any(|held| held.0 == *path))
+    }
+}
+
 /// Snapshots that the filter keeps, oldest first.
-pub fn list(_repository: &Repository, _filter: &Filter) -> Result<Vec<Snapshot>> {
-    unimplemented!()
+///
+/// # Errors
+/// Whatever the storage says, and [`Kind::Damage`] naming a record that cannot be read.
+pub fn list(repository: &Repository, filter: &Filter) -> Result<Vec<Snapshot>> {
+    let mut snapshots = repository.snapshots()?;
+    snapshots.retain(|snapshot| filter.keeps(snapshot));
+    Ok(snapshots)
 }
 
-/// `latest`, `latest~2`, a prefix of the id (at least 4 digits), `@2026-11-20T14:00` (latest at or before; local time unless it says otherwise).
-pub fn one(_repository: &Repository, _name: &str, _filter: &Filter) -> Result<Snapshot> {
-    unimplemented!()
+/// `latest`, `latest~2`, a prefix of the id (at least 4 digits), `@2026-11-20T14:00` (the latest at or before; local
+/// time unless it says otherwise).
+///
+/// # Errors
+/// [`Kind::NotFound`], [`Kind::Usage`] for a prefix of several, and whatever [`list`] says.
+pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snapshot> {
+    let snapshots = list(repository, filter)?;
+    let missing = |what: &str| {
+        Error::new(Kind::NotFound, what)
+            .subject(name)
+            .hint("`duramen snapshots` lists them")
+    };
+    let back = |steps: usize| {
+        snapshots
+            .len()
+            .checked_sub(steps + 1)
+            .map(|at| snapshots[at].clone())
+    };
+    if name == "latest" {
+        return back(0)
+            .ok_or_else(|| missing("there is no snapshot yet, or none that the filter keeps"));
+    }
+    if let Some(steps) = name.strip_prefix("latest~") {
+        let steps: usize = steps.parse().map_err(|_| {
+            Error::new(Kind::Usage, "behind `latest~` stands a number").subject(name)
+        })?;
+        return back(steps).ok_or_else(|| missing("there are not so many snapshots"));
+    }
+    if let Some(text) = name.strip_prefix('@') {
+        let at = time(text)?;
+        let found = snapshots.iter().rev().find(|snapshot| snapshot.time <= at);
+        return found
+            .cloned()
+            .ok_or_else(|| missing("there is no snapshot as old as that"));
+    }
+    let is_prefix = name.len() >= PREFIX_MIN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_prefix {
+        return Err(Error::new(Kind::Usage, "not the name of a snapshot")
+            .subject(name)
+            .hint(
+                "write `latest`, `latest~1`, at least four digits of an id, or `@2026-11-20T14:00`",
+            ));
+    }
+    let prefix = name.to_ascii_lowercase();
+    let mut found = snapshots
+        .into_iter()
+        .filter(|snapshot| snapshot.id.hex().starts_with(&prefix));
+    match (found.next(), found.next()) {
+        (Some(snapshot), None) => Ok(snapshot),
+        (Some(_), Some(_)) => Err(Error::new(Kind::Usage, "several snapshots begin so")
+            .subject(name)
+            .hint("write more digits of the id")),
+        (None, _) => Err(missing("there is no such snapshot")),
+    }
 }
 
-/// Splits `SNAP[:PATH]`; the path comes back absolute and raw.
+/// A time as people type it: RFC 3339, or without a zone (local), down to a date alone (its last moment).
+fn time(text: &str) -> Result<Nanos> {
+    let saturate = |stamp: Timestamp| i64::try_from(stamp.as_nanosecond()).unwrap_or(i64::MAX);
+    if let Ok(stamp) = text.parse::<Timestamp>() {
+        return Ok(saturate(stamp));
+    }
+    let local = |civil: DateTime| {
+        civil
+            .to_zoned(TimeZone::system())
+            .map(|zoned| zoned.timestamp())
+    };
+    let whole_day = |date: jiff::civil::Date| date.at(23, 59, 59, 999_999_999);
+    let civil = match text.parse::<jiff::civil::Date>() {
+        Ok(date) if !text.contains([':', 'T', ' ']) => Ok(whole_day(date)),
+        _ => text.parse::<DateTime>(),
+    };
+    civil.and_then(local).map(saturate).map_err(|error| {
+        Error::new(Kind::Usage, "not a time")
+            .subject(text)
+            .cause(error)
+            .hint("write it as 2026-11-20T14:00")
+    })
+}
+
+/// Splits `SNAP[:PATH]`; the path comes back absolute and raw. A colon within `@...` times belongs to the time.
+#[must_use]
 pub fn split(name: &[u8]) -> (String, Option<Vec<u8>>) {
-    let _ = name;
-    unimplemented!()
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // A time has colons of its own: there the path begins at the first colon that a slash follows.
+    let is_time = name.first() == Some(&b'@');
+    let colon = match is_time {
+        false => name.iter().position(|byte| *byte == b':'),
+        true => name.windows(2).position(|pair| pair == b":/"),
+    };
+    match colon {
+        None => (text(name), None),
+        Some(at) => {
+            let path = &name[at + 1..];
+            let absolute = if path.first() == Some(&b'/') {
+                path.to_vec()
+            } else {
+                [b"/", path].concat()
+            };
+            (text(&name[..at]), Some(absolute))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_split_at_the_first_colon_but_times_keep_theirs() {
+        let split = |name: &str| {
+            let (snapshot, path) = split(name.as_bytes());
+            (snapshot, path.map(|path| String::from_utf8(path).unwrap()))
+        };
+        assert_eq!(split("latest"), ("latest".into(), None));
+        assert_eq!(
+            split("latest:/etc/x:y"),
+            ("latest".into(), Some("/etc/x:y".into()))
+        );
+        assert_eq!(split("abcd:etc"), ("abcd".into(), Some("/etc".into())));
+        assert_eq!(
+            split("@2026-11-20T14:00"),
+            ("@2026-11-20T14:00".into(), None)
+        );
+        assert_eq!(
+            split("@2026-11-20T14:00:/etc"),
+            ("@2026-11-20T14:00".into(), Some("/etc".into()))
+        );
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(time("1970-01-01T00:00:01Z").unwrap(), 1_000_000_000);
+        assert_eq!(
+            time("1970-01-02T00:00:00+24:00").is_ok(),
+            time("1970-01-01T00:00:00Z").is_ok()
+        );
+        assert!(time("2026-11-20").unwrap() > time("2026-11-20T14:00").unwrap());
+        assert_eq!(time("yesterday").unwrap_err().kind(), Kind::Usage);
+    }
 }

@@ -1,11 +1,23 @@
-//! Taking a snapshot.
+//! Taking a snapshot: choose a parent, take everything, commit.
+
+use std::path::{Path, PathBuf};
+
+use super::select;
 use crate::clock::Nanos;
-use crate::error::Result;
-use crate::format::snapshot::{Counters, GitState, Problem, SnapshotKind, State};
+use crate::error::{Error, Kind, Result};
+use crate::format::records::SessionPurpose;
+use crate::format::snapshot::{
+    Counters, Features, GitState, PathBytes, Problem, Snapshot, SnapshotKind, SourceRecord, State,
+};
 use crate::id::SnapshotId;
+use crate::limits::SNAPSHOT_WORDS_MAX;
 use crate::progress::Progress;
-use crate::repository::Repository;
-use std::path::PathBuf;
+use crate::repository::{Repository, Session, WriterOptions};
+use crate::snapshot::{TakeOptions, Taken, Trust, take};
+use crate::source::Source;
+pub use crate::source::excludes::Excludes;
+use crate::source::files::{FilesSource, LeftOut, absolute};
+use crate::source::stream::StreamSource;
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -13,24 +25,33 @@ pub enum Input {
     /// Files and folders, absolute or relative to the current folder.
     Paths(Vec<PathBuf>),
     /// Standard input, as one file of that name below `/`.
-    Stdin { filename: Vec<u8> },
+    Stdin {
+        /// Raw path of the file in the snapshot.
+        filename: Vec<u8>,
+    },
     /// What a command prints, as one file; a command that fails makes no snapshot.
     Command {
+        /// Program and arguments.
         argv: Vec<std::ffi::OsString>,
+        /// Raw path of the file in the snapshot.
         filename: Vec<u8>,
     },
 }
 
-pub use crate::source::excludes::Excludes;
-
 /// How to take a snapshot.
 #[derive(Debug, Clone)]
 pub struct SnapshotOptions {
+    /// What to read.
     pub input: Input,
+    /// What to leave out.
     pub excludes: Excludes,
+    /// Which parent to compare with.
     pub kind: SnapshotKind,
+    /// Host name to record; the machine's where empty.
     pub host: String,
+    /// User name to record; the caller's where empty.
     pub user: String,
+    /// Tags at birth.
     pub tags: Vec<String>,
     /// The time that the snapshot stands for; now where none.
     pub time: Option<Nanos>,
@@ -42,8 +63,9 @@ pub struct SnapshotOptions {
     pub dry_run: bool,
     /// zstd level, 0 for none.
     pub level: i32,
-    /// Do not compare inode numbers (network file systems that make them up) / ctime.
+    /// Do not compare inode numbers (network file systems make them up).
     pub ignore_inode: bool,
+    /// Do not compare inode change times.
     pub ignore_ctime: bool,
 }
 
@@ -52,23 +74,299 @@ pub struct SnapshotOptions {
 pub struct SnapshotSummary {
     /// None after a dry run.
     pub id: Option<SnapshotId>,
+    /// Full where there was no parent to compare with, whatever was asked for.
     pub kind: SnapshotKind,
+    /// The snapshot that it was compared with.
     pub parent: Option<SnapshotId>,
+    /// Whether anything is missing.
     pub state: State,
+    /// The first problems.
     pub problems: Vec<Problem>,
+    /// All problems.
     pub problem_count: u64,
+    /// Work done.
     pub counters: Counters,
+    /// Where the source tree's git stood.
     pub git: Option<GitState>,
+    /// When it started.
     pub started: Nanos,
+    /// When it was committed.
     pub finished: Nanos,
+    /// Seconds between the two, by a clock that does not jump.
     pub seconds: f64,
 }
 
+/// A source with what is recorded of it.
+struct Opened {
+    source: Box<dyn Source>,
+    outcome: Option<crate::source::stream::Outcome>,
+    paths: Vec<PathBytes>,
+    git: Option<GitState>,
+}
+
 /// Takes it.
+///
+/// # Errors
+/// Where nothing could be read, where the storage fails, and [`Kind::Conflict`] where the session was expired
+/// meanwhile. Files that could not be read are no error here: the summary's state says so.
 pub fn run(
-    _repository: &Repository,
-    _options: &SnapshotOptions,
-    _progress: &dyn Progress,
+    repository: &Repository,
+    options: &SnapshotOptions,
+    progress: &dyn Progress,
 ) -> Result<SnapshotSummary> {
-    unimplemented!()
+    let environment = repository.environment();
+    let started = environment.clock.now();
+    let opened = open(repository, options, started)?;
+    progress.phase("snapshot");
+    if options.dry_run {
+        let session = repository.rehearse()?;
+        return attempt(repository, &session, options, opened, started, progress);
+    }
+    let session = repository.begin(SessionPurpose::Write)?;
+    let done = attempt(repository, &session, options, opened, started, progress);
+    session.end(repository);
+    done
+}
+
+fn attempt(
+    repository: &Repository,
+    session: &Session,
+    options: &SnapshotOptions,
+    mut opened: Opened,
+    started: Nanos,
+    progress: &dyn Progress,
+) -> Result<SnapshotSummary> {
+    let environment = repository.environment();
+    let clock = environment.clock.elapsed();
+    let or = |given: &str, own: &str| {
+        if given.is_empty() {
+            own.to_owned()
+        } else {
+            given.to_owned()
+        }
+    };
+    let (host, user) = (
+        or(&options.host, &environment.host),
+        or(&options.user, &environment.user),
+    );
+    let seen = repository.seen()?;
+    let parent = parent(repository, session, options, &host, &opened.paths, progress)?;
+    let kind = if parent.is_some() {
+        options.kind
+    } else {
+        SnapshotKind::Full
+    };
+    let root = parent.as_ref().and_then(|parent| {
+        let files = parent
+            .sources
+            .iter()
+            .map(|SourceRecord::Files { root, hints, .. }| ((**root).clone(), *hints));
+        files.into_iter().next()
+    });
+    let take_options = TakeOptions {
+        writer: WriterOptions {
+            level: options.level,
+            dry_run: options.dry_run,
+        },
+        trust: Trust {
+            ignore_inode: options.ignore_inode,
+            ignore_ctime: options.ignore_ctime,
+        },
+    };
+    let taken = take(
+        repository,
+        session,
+        &mut *opened.source,
+        root,
+        take_options,
+        progress,
+    )?;
+    if let Some(outcome) = &opened.outcome {
+        outcome.check()?;
+    }
+    let Taken {
+        tree,
+        counters,
+        problems,
+        problem_count,
+        relied,
+    } = taken;
+    let state = if problem_count == 0 {
+        State::Complete
+    } else {
+        State::Partial
+    };
+    let finished = environment.clock.now();
+    let mut tags: Vec<String> = options.tags.clone();
+    tags.sort_unstable();
+    tags.dedup();
+    let snapshot = Snapshot {
+        id: session.id,
+        repository: repository.id(),
+        features: Features::default(),
+        time: options.time.unwrap_or(started),
+        started,
+        finished,
+        kind,
+        parent: parent.as_ref().map(|parent| parent.id),
+        host,
+        user,
+        tags,
+        paths: opened.paths,
+        excludes: options.excludes.words(),
+        sources: vec![SourceRecord::Files {
+            root: Box::new(tree.root),
+            owner: tree.owner,
+            hints: tree.hints,
+        }],
+        state,
+        problems,
+        problem_count,
+        counters,
+        program: env!("CARGO_PKG_VERSION").into(),
+        git: opened.git,
+        seen,
+        extensions: Vec::new(),
+    };
+    if !options.dry_run {
+        repository.commit(session, &snapshot, &relied)?;
+    }
+    Ok(SnapshotSummary {
+        id: (!options.dry_run).then_some(session.id),
+        kind,
+        parent: snapshot.parent,
+        state,
+        problems: snapshot.problems,
+        problem_count,
+        counters,
+        git: snapshot.git,
+        started,
+        finished,
+        seconds: (environment.clock.elapsed() - clock).as_secs_f64(),
+    })
+}
+
+/// Opens the source and refuses, before anything is read, what the record could not hold.
+fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Result<Opened> {
+    let words: usize = options.tags.iter().map(String::len).sum::<usize>()
+        + options.host.len()
+        + options.user.len()
+        + options
+            .excludes
+            .words()
+            .iter()
+            .map(String::len)
+            .sum::<usize>();
+    if words > SNAPSHOT_WORDS_MAX {
+        return Err(Error::new(
+            Kind::Limit,
+            format!("{words} bytes of tags and excludes are more than a snapshot can record"),
+        )
+        .hint("put excludes into a file and name it with --exclude-file"));
+    }
+    let named = |filename: &[u8]| {
+        let mut path = Vec::new();
+        for name in crate::source::files::names(filename) {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        vec![PathBytes(path)]
+    };
+    match &options.input {
+        Input::Paths(paths) => {
+            let mut left_out = Vec::new();
+            if let Some(folder) = repository.storage().local_path() {
+                left_out.extend(LeftOut::directory(folder, "the repository itself"));
+            }
+            if let Some(folder) = &repository.environment().cache {
+                left_out.extend(LeftOut::directory(folder, "the cache of this program"));
+            }
+            let git = paths.first().and_then(|path| git_state(path));
+            let source = FilesSource::new(paths, &options.excludes, left_out)?;
+            let paths = recorded(source.paths());
+            Ok(Opened {
+                source: Box::new(source),
+                outcome: None,
+                paths,
+                git,
+            })
+        }
+        Input::Stdin { filename } => {
+            let source = StreamSource::stdin(filename, now)?;
+            Ok(Opened {
+                outcome: Some(source.outcome()),
+                source: Box::new(source),
+                paths: named(filename),
+                git: None,
+            })
+        }
+        Input::Command { argv, filename } => {
+            let source = StreamSource::command(argv, filename, now)?;
+            Ok(Opened {
+                outcome: Some(source.outcome()),
+                source: Box::new(source),
+                paths: named(filename),
+                git: None,
+            })
+        }
+    }
+}
+
+/// The paths to record: all, or the folder that holds them all where there are too many to name.
+fn recorded(paths: &[PathBuf]) -> Vec<PathBytes> {
+    let bytes = |path: &Path| PathBytes(path.as_os_str().as_encoded_bytes().to_vec());
+    let total: usize = paths.iter().map(|path| path.as_os_str().len()).sum();
+    if total <= SNAPSHOT_WORDS_MAX {
+        return paths.iter().map(|path| bytes(path)).collect();
+    }
+    let mut common = paths.first().cloned().unwrap_or_default();
+    while !paths.iter().all(|path| path.starts_with(&common)) && common.pop() {}
+    vec![bytes(&common)]
+}
+
+/// The snapshot to compare with: listed after the session was opened, and not about to go.
+fn parent(
+    repository: &Repository,
+    session: &Session,
+    options: &SnapshotOptions,
+    host: &str,
+    paths: &[PathBytes],
+    progress: &dyn Progress,
+) -> Result<Option<Snapshot>> {
+    if let Some(name) = &options.parent {
+        let chosen = select::one(repository, name, &select::Filter::default())?;
+        if session.forgotten.contains(&chosen.id) {
+            return Err(Error::new(
+                Kind::NotFound,
+                "this snapshot was forgotten and can be no parent",
+            )
+            .subject(name));
+        }
+        return Ok((!options.force).then_some(chosen));
+    }
+    if options.force || options.kind == SnapshotKind::Full {
+        return Ok(None);
+    }
+    let mut snapshots = repository.snapshots_or(&mut |_, error| {
+        progress.note(&format!("left aside in the search for a parent: {error}"));
+        Ok(())
+    })?;
+    snapshots.retain(|snapshot| {
+        let same_source = snapshot.host == host && snapshot.paths == paths;
+        let fits =
+            options.kind != SnapshotKind::Differential || snapshot.kind == SnapshotKind::Full;
+        same_source && fits && !session.forgotten.contains(&snapshot.id)
+    });
+    Ok(snapshots.pop())
+}
+
+/// Commit and branch of the git work tree that `path` lies in; none where it lies in none.
+fn git_state(path: &Path) -> Option<GitState> {
+    let repository = gix::discover(absolute(path).ok()?).ok()?;
+    let commit = repository.head_id().ok()?.to_string();
+    let branch = repository
+        .head_name()
+        .ok()?
+        .map(|name| name.shorten().to_string());
+    Some(GitState { commit, branch })
 }

@@ -3,6 +3,7 @@
 //! Order that must hold when writing: packs, then the segments that name them, then the snapshot. So whoever lists
 //! snapshots first and loads segments after finds every chunk of every snapshot in the list.
 
+mod admin;
 mod create;
 mod key_file;
 mod reader;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use crate::format::frame::ChunkKind;
 pub use crate::format::keys::{RingSlot, SlotKind};
 pub use crate::index::{FramePlace, Location};
+pub use admin::SlotCost;
 pub use create::create;
 pub use key_file::new_key_file;
 pub use reader::FrameCache;
@@ -29,14 +31,12 @@ pub use tree::{EntriesWithHints, Listed};
 pub use writer::{ChunkWriter, WriterOptions, Written};
 
 use crate::clock::Clock;
-use crate::crypto::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::file::{FileType, RecordHeader};
-use crate::format::keys::Ring;
 use crate::format::records::Config;
 use crate::format::snapshot::Features;
-use crate::id::{ChunkId, RepositoryId, SlotId};
+use crate::id::{ChunkId, RepositoryId};
 use crate::index::Index;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::seal::{Keys, open_record, seal_record};
@@ -64,9 +64,7 @@ pub struct Repository {
     index: Arc<Index>,
     config: Config,
     environment: Environment,
-    ring: Ring,
-    ring_authentication: Secret,
-    slot: SlotId,
+    unlocked: slots::Unlocked,
     frames: FrameCache,
 }
 
@@ -142,9 +140,7 @@ impl Repository {
             index,
             config,
             environment,
-            ring,
-            ring_authentication: unlocked.authentication,
-            slot: unlocked.slot,
+            unlocked,
             frames: FrameCache::default(),
         })
     }

@@ -29,3 +29,32 @@ pub struct Excludes {
     /// above the given paths are not looked at.
     pub ignore_files: Vec<String>,
 }
+
+impl Excludes {
+    /// What the user asked to leave out, as flags, for the snapshot's record.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let with = |flag: &'static str, values: &[String]| -> Vec<String> {
+            values
+                .iter()
+                .map(|value| format!("{flag}={value}"))
+                .collect()
+        };
+        let mut words = with("--exclude", &self.patterns);
+        words.extend(with("--iexclude", &self.patterns_any_case));
+        words.extend(
+            self.pattern_files
+                .iter()
+                .map(|file| format!("--exclude-file={}", file.display())),
+        );
+        words.extend(with("--exclude-if-present", &self.if_present));
+        words.extend(with("--ignore-file", &self.ignore_files));
+        words.extend(self.caches.then(|| "--exclude-caches".to_owned()));
+        words.extend(
+            self.larger_than
+                .map(|bytes| format!("--exclude-larger-than={bytes}")),
+        );
+        words.extend(self.one_file_system.then(|| "--one-file-system".to_owned()));
+        words
+    }
+}

@@ -14,7 +14,9 @@ fn events(source: &mut StreamSource) -> Result<Vec<Event>> {
 }
 
 /// Paths in order with their modes, and the member's origin and name.
-fn told(events: Vec<Event>) -> (Vec<(String, u32)>, Arc<dyn Origin>, Vec<u8>) {
+type Told = (Vec<(String, u32)>, Arc<dyn Origin>, Vec<u8>);
+
+fn told(events: Vec<Event>) -> Told {
     let mut told = Vec::new();
     let mut depth = 0;
     let mut member = None;

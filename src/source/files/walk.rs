@@ -110,7 +110,12 @@ impl<'a> Walk<'a> {
         while let Some(frame) = self.stack.last_mut() {
             let index = frame.next;
             frame.next += 1;
-            if index >= frame.names.len() {
+            let done = index >= frame.names.len();
+            // Members that are left out are never handed over, and there may be millions of them.
+            if index % BATCH == BATCH - 1 {
+                self.progress.go_on()?;
+            }
+            if done {
                 self.leave()?;
             } else {
                 self.visit(index)?;
@@ -140,6 +145,7 @@ impl<'a> Walk<'a> {
         let way_on = wanted.is_some_and(|wanted| !wanted.members.is_empty());
         let stat = match of_member(&frame.dir, name) {
             Ok(stat) => stat,
+            Err(Errno::STALE) => return self.abandon(),
             Err(errno) => {
                 let error = lost(&frame.dir, name, "look at", errno);
                 let path = frame.dir.path_of(name);
@@ -160,7 +166,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let whole = (frame.whole || given) && !excluded;
-        if !is_directory && !(way_on && stat.kind == StatKind::Symlink) {
+        let leads_on = way_on && stat.kind == StatKind::Symlink;
+        if !is_directory && !leads_on {
             let gone = way_on.then(|| (frame.dir.path_of(name), not_a_directory(&frame.dir, name)));
             let event = whole.then(|| Event::Member {
                 name: name.to_vec(),
@@ -241,7 +248,8 @@ impl<'a> Walk<'a> {
                 self.stays_out(&mut way, &stat);
                 self.push(dir, name, stat, &way)
             }
-            Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE)) => {
+            Err(Errno::STALE) => self.abandon(),
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
                 self.problem(lost(parent, &name, "open", errno), path())
             }
             Err(errno) => {
@@ -253,6 +261,17 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+    }
+
+    /// The innermost directory cannot be found again, so none of its other members can: one problem, not a million.
+    fn abandon(&mut self) -> Result<()> {
+        let Some(frame) = self.stack.last_mut() else {
+            return Ok(());
+        };
+        frame.next = frame.names.len();
+        let error = frame.dir.error("go on in", b"", Errno::STALE);
+        let path = frame.dir.path();
+        self.problem(error, path)
     }
 
     /// Whether the directory lies on another file system than wanted, so that its members are not. A given path sets

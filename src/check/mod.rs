@@ -1,0 +1,211 @@
+//! Checking a whole repository: is everything that a snapshot needs there, and is it what was stored?
+//!
+//! Packs first, snapshots last, so that what is found wrong in a pack can be named by the paths that need it. Nothing
+//! stops at the first finding, and nothing found wrong is trusted further.
+
+mod data;
+mod trees;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::{Error, Kind, Result};
+use crate::format::segment::Segment;
+use crate::id::{ChunkId, PackId};
+use crate::pack::{pack_id, pack_name};
+use crate::progress::Progress;
+use crate::repository::Repository;
+
+/// Findings that are kept; the rest are counted.
+const FINDINGS_KEPT: usize = 1000;
+
+/// One thing found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// A stored file, or `snapshot:path`.
+    pub subject: String,
+    /// What about it.
+    pub what: String,
+    /// Damage, or merely worth knowing.
+    pub damage: bool,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Committed snapshots.
+    pub snapshots: u64,
+    /// Packs in the storage.
+    pub packs: u64,
+    /// Segments in the storage.
+    pub segments: u64,
+    /// Chunks that segments name, each as often as it is named.
+    pub chunks: u64,
+    /// Different tree pages.
+    pub trees: u64,
+    /// Bytes of packs read.
+    pub bytes_read: u64,
+    /// The first findings.
+    pub findings: Vec<Finding>,
+    /// All findings that are damage.
+    pub damage_count: u64,
+    /// All findings.
+    pub finding_count: u64,
+}
+
+impl Report {
+    fn add(&mut self, progress: &dyn Progress, subject: impl Into<String>, error: &Error) {
+        let damage = Finding {
+            subject: subject.into(),
+            what: error.to_string(),
+            damage: true,
+        };
+        progress.problem(error);
+        self.damage_count += 1;
+        self.keep(damage);
+    }
+
+    fn remark(&mut self, progress: &dyn Progress, subject: impl Into<String>, what: &str) {
+        let finding = Finding {
+            subject: subject.into(),
+            what: what.to_owned(),
+            damage: false,
+        };
+        progress.note(&format!("{}: {what}", finding.subject));
+        self.keep(finding);
+    }
+
+    fn keep(&mut self, finding: Finding) {
+        self.finding_count += 1;
+        if self.findings.len() < FINDINGS_KEPT {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// What is known to be lost: look-ups that lead there are findings.
+#[derive(Default)]
+struct Lost {
+    packs: HashSet<PackId>,
+    chunks: HashSet<ChunkId>,
+}
+
+/// Checks everything; reads all packs where `read_data`.
+///
+/// # Errors
+/// Only what makes checking impossible: the storage cannot be listed, or the user interrupts.
+pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) -> Result<Report> {
+    let mut report = Report::default();
+    // Snapshots before segments: everything that these snapshots need is in the segments listed after.
+    let snapshots = repository.snapshots_or(&mut |id, error| {
+        report.add(progress, crate::repository::snapshot_name(&id), &error);
+        Ok(())
+    })?;
+    report.snapshots = snapshots.len() as u64;
+    check_slots(repository, &mut report, progress)?;
+    progress.phase("check index");
+    let named = check_segments(repository, &mut report, progress)?;
+    let mut lost = Lost::default();
+    check_packs(repository, &named, &mut lost, &mut report, progress)?;
+    if read_data {
+        progress.phase("check packs");
+        data::read_packs(repository, &named, &mut lost, &mut report, progress)?;
+    }
+    progress.phase("check trees");
+    if let Err(error) = repository.index().refresh() {
+        // The segment was named above; what it alone knew shows as missing below.
+        progress.note(&format!("going on without a part of the index: {error}"));
+    }
+    trees::walk(repository, &snapshots, &lost, &mut report, progress)?;
+    Ok(report)
+}
+
+fn check_slots(
+    repository: &Repository,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<()> {
+    for slot in repository.slots()? {
+        if let Err(error) = repository.slot_cost(&slot.id, false) {
+            report.add(progress, format!("keys/{}", slot.id.hex()), &error);
+        }
+    }
+    Ok(())
+}
+
+/// A pack as segments speak of it: its size.
+type Named = HashMap<PackId, u64>;
+
+fn check_segments(
+    repository: &Repository,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<Named> {
+    let mut named = Named::new();
+    repository
+        .index()
+        .each_segment(&mut |name: &str, segment: Result<Segment>| {
+            progress.go_on()?;
+            report.segments += 1;
+            match segment {
+                Ok(segment) => {
+                    report.chunks += segment.chunks.len() as u64;
+                    named.extend(segment.packs.iter().map(|pack| (pack.id, pack.size)));
+                }
+                // Replaced by a merge since the listing.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => report.add(progress, name, &error),
+            }
+            Ok(())
+        })?;
+    Ok(named)
+}
+
+fn check_packs(
+    repository: &Repository,
+    named: &Named,
+    lost: &mut Lost,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let mut there: HashMap<PackId, u64> = HashMap::new();
+    let mut foreign = 0u64;
+    for item in repository.storage().list("packs")? {
+        match pack_id(&item.name) {
+            Some(id) => drop(there.insert(id, item.size)),
+            None => foreign += 1,
+        }
+    }
+    report.packs = there.len() as u64;
+    let mut ids: Vec<&PackId> = named.keys().collect();
+    ids.sort_unstable();
+    for id in ids {
+        let what = match there.get(id) {
+            None => "this pack is missing",
+            Some(size) if *size != named[id] => {
+                "this pack is longer or shorter than it was when it was stored"
+            }
+            Some(_) => continue,
+        };
+        lost.packs.insert(*id);
+        report.add(
+            progress,
+            pack_name(id),
+            &Error::damage(what).subject(pack_name(id)),
+        );
+    }
+    let unnamed = there.keys().filter(|id| !named.contains_key(*id)).count();
+    if unnamed > 0 {
+        let what = format!(
+            "{unnamed} packs that no segment names: what an interrupted snapshot left; they only take space"
+        );
+        report.remark(progress, "packs", &what);
+    }
+    if foreign > 0 {
+        report.remark(
+            progress,
+            "packs",
+            &format!("{foreign} files that are no packs of this program; they were left alone"),
+        );
+    }
+    Ok(())
+}

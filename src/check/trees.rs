@@ -1,0 +1,190 @@
+//! Walking every snapshot's tree: each page once, however many snapshots share it.
+
+use std::collections::HashSet;
+
+use super::{Lost, Report};
+use crate::error::{Error, Result};
+use crate::format::codec;
+use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
+use crate::format::page::{ListPage, TreePage};
+use crate::format::snapshot::{Snapshot, SourceRecord};
+use crate::id::ChunkId;
+use crate::limits::CHUNK_BYTES_MAX;
+use crate::progress::Progress;
+use crate::repository::{ChunkKind, Repository};
+
+struct Walk<'c> {
+    repository: &'c Repository,
+    lost: &'c Lost,
+    report: &'c mut Report,
+    progress: &'c dyn Progress,
+    /// Pages that were looked at, whatever came of it.
+    seen: HashSet<ChunkId>,
+}
+
+/// A page to be looked at.
+struct Waiting {
+    page: PageRef,
+    kind: ChunkKind,
+    /// `snapshot:path` that it belongs to.
+    place: String,
+}
+
+/// Walks the trees of all snapshots.
+pub fn walk(
+    repository: &Repository,
+    snapshots: &[Snapshot],
+    lost: &Lost,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let mut walk = Walk {
+        repository,
+        lost,
+        report,
+        progress,
+        seen: HashSet::new(),
+    };
+    // Newest first: where several snapshots share what is damaged, the newest is named.
+    for snapshot in snapshots.iter().rev() {
+        for SourceRecord::Files { root, .. } in &snapshot.sources {
+            let place = format!("{}:", snapshot.id.short());
+            walk.tree(root, place)?;
+        }
+    }
+    walk.report.trees = walk.seen.len() as u64;
+    Ok(())
+}
+
+impl Walk<'_> {
+    fn tree(&mut self, root: &Entry, place: String) -> Result<()> {
+        let mut waiting = Vec::new();
+        self.entry(root, place, &mut waiting);
+        while let Some(next) = waiting.pop() {
+            self.progress.go_on()?;
+            if !self.seen.insert(next.page.id) {
+                continue;
+            }
+            if let Err(error) = self.page(&next, &mut waiting) {
+                self.report.add(
+                    self.progress,
+                    next.place.clone(),
+                    &error.or_subject(|| next.place),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a chunk can be found in a pack that is there, and has not been read and found wrong.
+    fn chunk(&self, id: &ChunkId, len: Option<u32>) -> Result<()> {
+        let lacking = |what: &str| Err(Error::damage(format!("chunk {} {what}", id.short())));
+        let Some(location) = self.repository.index().locate(id)? else {
+            return lacking("is named by no segment");
+        };
+        if self.lost.packs.contains(&location.frame.pack) {
+            return lacking("lies in a pack that is missing or damaged");
+        }
+        if self.lost.chunks.contains(id) {
+            return lacking("is damaged");
+        }
+        if len.is_some_and(|len| len != location.len) {
+            return lacking("has another length than it should");
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, waiting: &Waiting, more: &mut Vec<Waiting>) -> Result<()> {
+        let Waiting {
+            page: PageRef { id, depth },
+            kind,
+            place,
+        } = waiting;
+        self.chunk(id, None)?;
+        let bytes = self.repository.read_chunk(*kind, id)?;
+        let below = |id: ChunkId| Waiting {
+            page: PageRef {
+                id,
+                depth: depth.saturating_sub(1),
+            },
+            kind: *kind,
+            place: place.clone(),
+        };
+        let wrong_depth =
+            || Error::damage(format!("page {} at a depth where it cannot be", id.short()));
+        if *kind == ChunkKind::Tree {
+            let page: TreePage = codec::decode(&bytes, CHUNK_BYTES_MAX, "tree page")?;
+            page.check()?;
+            match (page, depth) {
+                (TreePage::Leaf { entries, .. }, 0) => {
+                    for entry in entries {
+                        let place = format!("{place}/{}", String::from_utf8_lossy(&entry.name));
+                        self.entry(&entry, place, more);
+                    }
+                }
+                (TreePage::Branch { children, .. }, 1..) => {
+                    more.extend(children.iter().map(|child| below(child.id)))
+                }
+                _ => return Err(wrong_depth()),
+            }
+        } else {
+            let page: ListPage = codec::decode(&bytes, CHUNK_BYTES_MAX, "list page")?;
+            page.check()?;
+            match (page, depth) {
+                (ListPage::Leaf(pieces), 0) => self.pieces(&pieces)?,
+                (ListPage::Branch(children), 1..) => {
+                    more.extend(children.iter().map(|child| below(child.id)))
+                }
+                _ => return Err(wrong_depth()),
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces(&self, pieces: &[Piece]) -> Result<()> {
+        pieces.iter().try_for_each(|piece| match piece {
+            Piece::Data { id, len } => self.chunk(id, Some(*len)),
+            Piece::Hole { .. } => Ok(()),
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry, place: String, more: &mut Vec<Waiting>) {
+        let attributes = entry
+            .xattrs
+            .iter()
+            .try_for_each(|xattr| match &xattr.value {
+                XattrValue::Chunk { id, len } => self.chunk(id, Some(*len)),
+                XattrValue::Inline(_) => Ok(()),
+            });
+        let node = match &entry.node {
+            Node::Directory(directory) => {
+                more.extend(directory.root.map(|page| Waiting {
+                    page,
+                    kind: ChunkKind::Tree,
+                    place: place.clone(),
+                }));
+                Ok(())
+            }
+            Node::File {
+                content: Content::List(pieces),
+                ..
+            } => self.pieces(pieces),
+            Node::File {
+                content: Content::Paged(page),
+                ..
+            } => {
+                more.push(Waiting {
+                    page: *page,
+                    kind: ChunkKind::List,
+                    place: place.clone(),
+                });
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = attributes.and(node) {
+            self.report
+                .add(self.progress, place.clone(), &error.subject(place));
+        }
+    }
+}

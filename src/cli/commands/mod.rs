@@ -1,0 +1,22 @@
+//! One command a file: arguments in, options to `ops`, the summary told.
+
+pub mod about;
+pub mod cat;
+pub mod check;
+pub mod export;
+pub mod init;
+pub mod key;
+pub mod ls;
+pub mod restore;
+pub mod snapshot;
+pub mod snapshots;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use duramen::ops::select;
+
+/// `SNAP[:PATH]` as typed: the snapshot's name and the raw path.
+fn split(name: &OsStr) -> (String, Option<Vec<u8>>) {
+    select::split(name.as_bytes())
+}

@@ -1,0 +1,359 @@
+//! `duramen snapshot`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use duramen::error::{Error, Result};
+use duramen::format::snapshot::State;
+use duramen::ops::snapshot::{self, Excludes, Input, SnapshotOptions, SnapshotSummary};
+use serde::Serialize;
+
+use crate::cli::args::SnapshotArgs;
+use crate::cli::context::{Context, usage};
+use crate::cli::json::{self, Git, ProblemObject, Work};
+use crate::cli::{exit, opening, size, text, time};
+
+#[derive(Serialize)]
+struct SummaryObject {
+    message_type: &'static str,
+    snapshot_id: Option<String>,
+    dry_run: bool,
+    #[serde(flatten)]
+    work: Work,
+    state: &'static str,
+    problem_count: u64,
+    problems: Vec<ProblemObject>,
+    kind: &'static str,
+    parent: Option<String>,
+    git: Option<Git>,
+}
+
+/// `duramen snapshot PATH...`.
+pub fn run(context: &Context, args: SnapshotArgs) -> Result<ExitCode> {
+    let options = options(context, args)?;
+    let reporter = context.reporter("snapshot");
+    let repository = opening::open_or_make(context, &reporter)?;
+    let summary = snapshot::run(&repository, &options, &reporter)?;
+    reporter.finish();
+    context.tell(&object(&summary, options.dry_run), || {
+        words(&summary, options.dry_run)
+    })?;
+    Ok(exit::of_snapshot(summary.state))
+}
+
+fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
+    let input = input(&args)?;
+    Ok(SnapshotOptions {
+        input,
+        excludes: Excludes {
+            patterns: args.exclude,
+            patterns_any_case: args.iexclude,
+            pattern_files: args.exclude_file,
+            if_present: args.exclude_if_present,
+            caches: args.exclude_caches,
+            larger_than: args.exclude_larger_than,
+            one_file_system: args.one_file_system,
+            ignore_files: args.ignore_file,
+        },
+        kind: args.kind.into(),
+        host: args
+            .host
+            .unwrap_or_else(|| context.environment.host.clone()),
+        user: context.environment.user.clone(),
+        tags: tags(&args.tags),
+        time: args.time,
+        parent: args.parent,
+        force: args.force,
+        dry_run: args.dry_run,
+        level: args.compression,
+        ignore_inode: args.ignore_inode,
+        ignore_ctime: args.ignore_ctime,
+    })
+}
+
+/// Sorted, without duplicates and without the empty ones that a doubled comma makes.
+fn tags(given: &[String]) -> Vec<String> {
+    let mut tags: Vec<String> = given
+        .iter()
+        .map(|tag| tag.trim().to_string())
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+fn input(args: &SnapshotArgs) -> Result<Input> {
+    let filename = || args.stdin_filename.as_bytes().to_vec();
+    if args.stdin {
+        return Ok(Input::Stdin {
+            filename: filename(),
+        });
+    }
+    if args.stdin_from_command {
+        return Ok(Input::Command {
+            argv: args.paths.clone(),
+            filename: filename(),
+        });
+    }
+    let mut paths: Vec<PathBuf> = args.paths.iter().map(PathBuf::from).collect();
+    let lists = args.files_from.iter().chain(&args.files_from_raw);
+    if lists.filter(|list| list.as_os_str() == "-").count() > 1 {
+        return Err(usage("standard input can be read as one list only"));
+    }
+    for list in &args.files_from {
+        paths.extend(lines(&read_list(list)?));
+    }
+    for list in &args.files_from_raw {
+        paths.extend(nul_separated(list, &read_list(list)?)?);
+    }
+    if let Some(at) = paths.iter().position(|path| path.as_os_str().is_empty()) {
+        return Err(usage(format!("path number {} is empty", at + 1)));
+    }
+    if paths.is_empty() {
+        return Err(
+            usage("nothing to read: no path was given").hint("name a file or a folder to snapshot")
+        );
+    }
+    Ok(Input::Paths(paths))
+}
+
+fn read_list(list: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if list.as_os_str() == OsStr::new("-") {
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::io_named("read", "standard input", error))?;
+    } else {
+        File::open(list)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(|error| Error::io("read", list, error))?;
+    }
+    Ok(bytes)
+}
+
+/// A path a line, as raw bytes; empty lines and those that begin with `#` say nothing.
+fn lines(bytes: &[u8]) -> Vec<PathBuf> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        .map(path)
+        .collect()
+}
+
+/// Every path is ended by a NUL; a last one without it may be torn off and is refused.
+fn nul_separated(list: &Path, bytes: &[u8]) -> Result<Vec<PathBuf>> {
+    let Some(whole) = bytes.strip_suffix(b"\0") else {
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(
+            usage("the list does not end with a NUL: its last path may be torn off")
+                .subject(list.display().to_string())
+                .hint("write it with find -print0 or the like, or use --files-from"),
+        );
+    };
+    Ok(whole.split(|byte| *byte == 0).map(path).collect())
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    OsString::from_vec(bytes.to_vec()).into()
+}
+
+fn object(summary: &SnapshotSummary, dry_run: bool) -> SummaryObject {
+    SummaryObject {
+        message_type: "summary",
+        snapshot_id: summary.id.map(|id| id.hex()),
+        dry_run,
+        work: Work::of(
+            &summary.counters,
+            summary.started,
+            summary.finished,
+            summary.seconds,
+        ),
+        state: summary.state.word(),
+        problem_count: summary.problem_count,
+        problems: json::problems(&summary.problems),
+        kind: summary.kind.word(),
+        parent: summary.parent.map(|parent| parent.hex()),
+        git: Git::of(summary.git.as_ref()),
+    }
+}
+
+fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
+    let counters = &summary.counters;
+    let compared = match summary.parent {
+        Some(parent) => format!("{}, compared with {}", summary.kind.word(), parent.short()),
+        None => format!("{}, compared with none", summary.kind.word()),
+    };
+    let rows = [
+        (
+            "files",
+            counters.files_new,
+            counters.files_changed,
+            counters.files_unmodified,
+        ),
+        (
+            "folders",
+            counters.dirs_new,
+            counters.dirs_changed,
+            counters.dirs_unmodified,
+        ),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(what, new, changed, unmodified)| {
+            vec![
+                (*what).to_string(),
+                text::count(*new),
+                "new,".into(),
+                text::count(*changed),
+                "changed,".into(),
+                text::count(*unmodified),
+                "unmodified".into(),
+            ]
+        })
+        .collect();
+    let mut words = text::table(&rows, &[false, true, false, true, false, true])
+        .lines()
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
+    words.push_str(&format!(
+        "processed  {}, {}, in {}\n",
+        text::plural(json::files_processed(counters), "file", "files"),
+        size::show(counters.bytes_processed),
+        time::span(summary.seconds)
+    ));
+    words.push_str(&format!(
+        "added      {}{}, stored as {}\n",
+        size::show(counters.data_added),
+        if dry_run { " (nothing written)" } else { "" },
+        size::show(counters.data_added_packed)
+    ));
+    if let Some(git) = &summary.git {
+        words.push_str(&format!(
+            "git        {}{}\n",
+            text::safe(git.commit.get(..12).unwrap_or(&git.commit)),
+            git.branch
+                .as_ref()
+                .map(|branch| format!(" on {}", text::safe(branch)))
+                .unwrap_or_default()
+        ));
+    }
+    if summary.state == State::Partial || summary.problem_count > 0 {
+        words.push_str(&format!(
+            "missing    {}: something could not be read as it should be\n",
+            text::plural(summary.problem_count, "problem", "problems")
+        ));
+    }
+    words.push_str(&match summary.id {
+        Some(id) if summary.state == State::Partial => {
+            format!("snapshot {} saved in part ({compared})\n", id.short())
+        }
+        Some(id) => format!("snapshot {} saved ({compared})\n", id.short()),
+        None => format!("dry run: no snapshot saved ({compared})\n"),
+    });
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::json::tests::documented;
+    use duramen::format::snapshot::{Counters, SnapshotKind};
+    use duramen::id::SessionId;
+
+    fn summary(state: State) -> SnapshotSummary {
+        SnapshotSummary {
+            id: Some(SessionId([0xab; 16])),
+            kind: SnapshotKind::Incremental,
+            parent: Some(SessionId([0xcd; 16])),
+            state,
+            problems: Vec::new(),
+            problem_count: u64::from(state == State::Partial),
+            counters: Counters {
+                files_new: 12,
+                files_changed: 3,
+                files_unmodified: 1204,
+                dirs_new: 1,
+                dirs_changed: 2,
+                dirs_unmodified: 310,
+                bytes_processed: 5 << 30,
+                bytes_read: 20 << 20,
+                data_chunks: 90,
+                tree_chunks: 7,
+                data_added: 12 << 20,
+                data_added_packed: 4 << 20,
+            },
+            git: None,
+            started: 0,
+            finished: 1_500_000_000,
+            seconds: 1.5,
+        }
+    }
+
+    #[test]
+    fn the_summary_for_people() {
+        assert_eq!(
+            words(&summary(State::Partial), false),
+            "files    12  new,  3  changed,  1,204  unmodified\n\
+             folders   1  new,  2  changed,    310  unmodified\n\
+             processed  1,219 files, 5.00 GiB, in 1.5 s\n\
+             added      12.0 MiB, stored as 4.00 MiB\n\
+             missing    1 problem: something could not be read as it should be\n\
+             snapshot abababab saved in part (incremental, compared with cdcdcdcd)\n"
+        );
+    }
+
+    #[test]
+    fn the_summary_for_scripts() {
+        let object = documented("snapshot", &object(&summary(State::Complete), false));
+        for (field, value) in [
+            ("message_type", serde_json::json!("summary")),
+            ("snapshot_id", serde_json::json!("ab".repeat(16))),
+            ("files_new", serde_json::json!(12)),
+            ("dirs_unmodified", serde_json::json!(310)),
+            ("data_chunks", serde_json::json!(90)),
+            ("data_added_packed", serde_json::json!(4 << 20)),
+            ("total_files_processed", serde_json::json!(1219)),
+            ("total_duration", serde_json::json!(1.5)),
+            (
+                "backup_end",
+                serde_json::json!("1970-01-01T00:00:01.500000000Z"),
+            ),
+            ("state", serde_json::json!("complete")),
+            ("kind", serde_json::json!("incremental")),
+            ("dry_run", serde_json::json!(false)),
+            ("git", serde_json::Value::Null),
+        ] {
+            assert_eq!(object[field], value, "{field}");
+        }
+    }
+
+    #[test]
+    fn lists_of_paths_are_raw() {
+        assert_eq!(
+            lines(b"# comment\n/a\n\n \xff b\r\n./#c"),
+            [&b"/a"[..], b" \xff b\r", b"./#c"].map(path)
+        );
+        let list = Path::new("list");
+        assert_eq!(
+            nul_separated(list, b"/a\nb\0#c\0").unwrap(),
+            [&b"/a\nb"[..], b"#c"].map(path)
+        );
+        assert!(nul_separated(list, b"/a\0/b").is_err());
+        assert!(nul_separated(list, b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn tags_are_a_set() {
+        let given = ["b", " a", "", "b"].map(String::from);
+        assert_eq!(tags(&given), ["a", "b"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Building a file's content list, piece by piece: in the entry itself while it is short, in pages when it is long.
+
+use super::pages::ends;
+use super::put::Put;
+use crate::error::Result;
+use crate::format::codec;
+use crate::format::entry::{Content, PageRef, Piece};
+use crate::format::page::{ListChild, ListPage};
+use crate::id::ChunkId;
+use crate::limits;
+use crate::repository::ChunkKind;
+
+/// A content list being built.
+#[derive(Default)]
+pub struct ListBuilder {
+    /// The open leaf, or all pieces as long as they fit an entry.
+    pieces: Vec<Piece>,
+    hole: u64,
+    bytes: u64,
+    /// `levels[0]` holds children that are leaves.
+    levels: Vec<Level>,
+}
+
+#[derive(Default)]
+struct Level {
+    children: Vec<ListChild>,
+    flushed: bool,
+}
+
+fn cut(id: &ChunkId) -> u64 {
+    u64::from(u16::from_le_bytes([id.0[0], id.0[1]]))
+}
+
+impl ListBuilder {
+    /// Bytes so far, holes included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends a chunk.
+    ///
+    /// # Errors
+    /// Whatever `put` says.
+    pub fn data(&mut self, put: &mut dyn Put, id: ChunkId, len: u32) -> Result<()> {
+        self.close_hole(put)?;
+        self.bytes += u64::from(len);
+        self.push(put, Piece::Data { id, len })
+    }
+
+    /// Appends a hole; holes that meet become one.
+    pub fn hole(&mut self, len: u64) {
+        self.bytes += len;
+        self.hole += len;
+    }
+
+    fn close_hole(&mut self, put: &mut dyn Put) -> Result<()> {
+        match std::mem::take(&mut self.hole) {
+            0 => Ok(()),
+            len => self.push(put, Piece::Hole { len }),
+        }
+    }
+
+    fn push(&mut self, put: &mut dyn Put, piece: Piece) -> Result<()> {
+        // A full page is closed only when something follows it: a list that just fits the entry stays there.
+        let full = ends(self.pieces.len(), || match self.pieces.last() {
+            Some(Piece::Data { id, .. }) => cut(id),
+            _ => u64::MAX,
+        });
+        if full {
+            self.flush_leaf(put)?;
+        }
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    fn flush_leaf(&mut self, put: &mut dyn Put) -> Result<()> {
+        let pieces = std::mem::take(&mut self.pieces);
+        let bytes = pieces.iter().map(Piece::len).sum();
+        let id = put.put(ChunkKind::List, &codec::encode(&ListPage::Leaf(pieces))?)?;
+        self.push_child(put, 0, ListChild { id, bytes })
+    }
+
+    fn push_child(&mut self, put: &mut dyn Put, level: usize, child: ListChild) -> Result<()> {
+        if self.levels.len() == level {
+            self.levels.push(Level::default());
+        }
+        self.levels[level].children.push(child);
+        if ends(self.levels[level].children.len(), || cut(&child.id)) {
+            self.flush_level(put, level)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush_level(&mut self, put: &mut dyn Put, level: usize) -> Result<()> {
+        self.levels[level].flushed = true;
+        let children = std::mem::take(&mut self.levels[level].children);
+        if children.is_empty() {
+            return Ok(());
+        }
+        let bytes = children.iter().map(|child| child.bytes).sum();
+        let id = put.put(
+            ChunkKind::List,
+            &codec::encode(&ListPage::Branch(children))?,
+        )?;
+        self.push_child(put, level + 1, ListChild { id, bytes })
+    }
+
+    /// The content.
+    ///
+    /// # Errors
+    /// Whatever `put` says.
+    pub fn finish(mut self, put: &mut dyn Put) -> Result<Content> {
+        self.close_hole(put)?;
+        if self.levels.is_empty() && self.pieces.len() <= limits::INLINE_PIECES {
+            return Ok(Content::List(self.pieces));
+        }
+        if !self.pieces.is_empty() {
+            self.flush_leaf(put)?;
+        }
+        let mut level = 0;
+        loop {
+            let open = &self.levels[level];
+            if !open.flushed && open.children.len() == 1 {
+                return Ok(Content::Paged(PageRef {
+                    id: open.children[0].id,
+                    depth: level as u8,
+                }));
+            }
+            self.flush_level(put, level)?;
+            level += 1;
+        }
+    }
+}

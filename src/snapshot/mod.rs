@@ -1,0 +1,173 @@
+//! Taking a snapshot of files: one walk, compared with the parent, read by several workers, assembled in order.
+//!
+//! ```text
+//! source -Event-> merge -Task-> workers (read, cut, hash) -Found-> sink (deduplicate, pages) -> repository
+//! ```
+//! The walk and the comparison run on one thread, reading on several, the sink on the caller's; sealing and packing
+//! have threads of their own behind the repository's writer. Everything between is bounded, and everything that
+//! decides what is stored happens in one order, so the same tree gives the same pages every time.
+
+mod list;
+mod merge;
+mod pages;
+mod put;
+mod read;
+mod sink;
+
+use std::collections::HashSet;
+
+use crossbeam_channel::{Receiver, bounded};
+
+pub use merge::Trust;
+pub use put::{Put, Putter};
+pub use sink::Tree;
+
+use crate::chunk::Cutter;
+use crate::error::{Error, Kind, Result};
+use crate::format::entry::Entry;
+use crate::format::snapshot::{Counters, Problem};
+use crate::id::{ChunkId, PackId};
+use crate::progress::Progress;
+use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
+use crate::source::Source;
+use merge::Merger;
+use read::{Batch, Found, GROUPS, Shared, work};
+use sink::Sink;
+
+/// How to take it.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOptions {
+    /// How chunks are written.
+    pub writer: WriterOptions,
+    /// What is not compared with the parent.
+    pub trust: Trust,
+}
+
+/// What was taken; everything it refers to is durable.
+pub struct Taken {
+    /// The tree.
+    pub tree: Tree,
+    /// Work done.
+    pub counters: Counters,
+    /// The first problems.
+    pub problems: Vec<Problem>,
+    /// All problems.
+    pub problem_count: u64,
+    /// Packs of others that look-ups relied on.
+    pub relied: HashSet<PackId>,
+}
+
+/// Takes everything that `source` has. `parent` is the root entry and topmost hint page to compare with.
+/// Stopped in the middle by the user, it keeps what it has read so far for the next attempt.
+///
+/// # Errors
+/// Whatever makes the whole impossible; single files are problems.
+pub fn take(
+    repository: &Repository,
+    session: &Session,
+    source: &mut dyn Source,
+    parent: Option<(Entry, Option<ChunkId>)>,
+    options: TakeOptions,
+    progress: &dyn Progress,
+) -> Result<Taken> {
+    let writer = ChunkWriter::new(repository, session, options.writer)?;
+    let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+    let shared = Shared {
+        keys: repository.keys().clone(),
+        cutter: &cutter,
+        clock: &*repository.environment().clock,
+        progress,
+    };
+    let mut sink = Sink::new(Putter { repository, writer }, progress);
+    let threads = repository.threads();
+    let assembled = std::thread::scope(|scope| {
+        let (to_work, batches) = bounded::<Batch>(threads);
+        // One place for each batch that waits or is worked on: no more results than these are ever held.
+        let (to_sink, order) = bounded::<Receiver<Vec<Found>>>(2 * threads);
+        for _ in 0..threads {
+            let (batches, shared) = (batches.clone(), &shared);
+            scope.spawn(move || work(shared, &batches));
+        }
+        drop(batches);
+        let mut merger = Merger::new(repository, progress, options.trust, parent);
+        let walker = scope.spawn(move || {
+            source.walk(progress, &mut |events| {
+                progress.go_on()?;
+                let tasks = events.into_iter().map(|event| merger.task(event)).collect();
+                let (out, results) = bounded(GROUPS);
+                let gone = |()| Error::new(Kind::Failed, "the snapshot has stopped");
+                to_sink.send(results).map_err(|_| gone(()))?;
+                to_work.send((tasks, out)).map_err(|_| gone(()))
+            })
+        });
+        let drained = drain(repository, session, &order, &mut sink);
+        drop(order);
+        let walked = walker
+            .join()
+            .unwrap_or_else(|_| Err(Error::new(Kind::Failed, "the walk died")));
+        // An error of the sink is what happened; the walk's is then only its echo. Without one, the walk's counts.
+        match (drained, walked) {
+            (Err(error), Err(walked)) if error.message() == CUT_SHORT => Err(walked),
+            (drained, walked) => drained.and(walked),
+        }
+    });
+    let assembled = assembled
+        .and_then(|()| progress.go_on())
+        .and_then(|()| sink.finish());
+    let Sink {
+        putter,
+        mut counters,
+        problems,
+        problem_count,
+        ..
+    } = sink;
+    let tree = match assembled {
+        Ok(tree) => tree,
+        Err(error) => {
+            if error.kind() == Kind::Interrupted {
+                // What has been read is kept; why that failed matters less than that it was interrupted.
+                let _ = putter.writer.finish();
+            }
+            return Err(error);
+        }
+    };
+    let (written, relied) = putter.writer.finish()?;
+    counters.data_chunks = written.data_chunks;
+    counters.tree_chunks = written.tree_chunks;
+    counters.data_added = written.raw_bytes;
+    counters.data_added_packed = written.stored_bytes;
+    Ok(Taken {
+        tree,
+        counters,
+        problems,
+        problem_count,
+        relied,
+    })
+}
+
+const CUT_SHORT: &str = "a worker stopped in the middle";
+
+/// Empties the batches' channels in the order of the batches.
+fn drain(
+    repository: &Repository,
+    session: &Session,
+    order: &Receiver<Receiver<Vec<Found>>>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    for results in order {
+        let mut complete = false;
+        for group in results {
+            for found in group {
+                complete |= matches!(found, Found::End);
+                sink.take(found)?;
+            }
+        }
+        if !complete {
+            return Err(Error::new(Kind::Failed, CUT_SHORT));
+        }
+        if sink.putter.writer.checkpoint_passed() {
+            session.renew(repository)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,410 @@
+//! Reading what must be read: several workers, each with one buffer, each taking the next batch of tasks.
+//!
+//! A batch's results go through a channel of its own that holds a bounded number of bytes; the sink empties these
+//! channels in the order of the batches. Workers take batches in that order too, so the batch that the sink waits for
+//! is always in some worker's hands, and nothing can stand still.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::merge::Task;
+use crate::chunk::Cutter;
+use crate::clock::{Clock, Nanos};
+use crate::error::{Error, Kind, Result};
+use crate::format::entry::{Content, Entry};
+use crate::id::ChunkId;
+use crate::limits;
+use crate::progress::Progress;
+use crate::repository::ChunkKind;
+use crate::seal::Keys;
+use crate::source::{Origin, RawXattr, Run, Stat, StatKind};
+
+/// Bytes of results that are handed over at once.
+const GROUP_BYTES: usize = 256 << 10;
+/// Groups that wait in one batch's channel.
+pub const GROUPS: usize = 4;
+/// A worker's buffer.
+const BUFFER_BYTES: usize = 1 << 20;
+/// An inode changed so shortly before it was looked at may change again without its times telling.
+const FRESH: Nanos = 2_000_000_000;
+
+/// What became of a task.
+pub enum Found {
+    /// A directory begins.
+    Enter {
+        name: Vec<u8>,
+        stat: Stat,
+        path: Vec<u8>,
+        xattrs: Attributes,
+        previous: Option<Box<Entry>>,
+        fresh: bool,
+    },
+    /// The directory entered last is finished.
+    Leave,
+    /// As in the parent.
+    Keep { entry: Box<Entry>, stat: Stat },
+    /// Bytes of the file whose `Member` comes next.
+    Data { id: ChunkId, bytes: Vec<u8> },
+    /// A hole of the file whose `Member` comes next.
+    Hole(u64),
+    /// The file whose bytes came could not be read to its end: they are to be dropped.
+    Dropped,
+    /// A member, its bytes handed over before.
+    Member {
+        name: Vec<u8>,
+        stat: Stat,
+        path: Vec<u8>,
+        xattrs: Attributes,
+        payload: Payload,
+        known: bool,
+        fresh: bool,
+        read: u64,
+    },
+    /// Could not be read as it should be.
+    Problem { path: Vec<u8>, error: Error },
+    /// The batch is complete: a channel that ends without this belonged to a worker that stopped.
+    End,
+}
+
+/// Extended attributes: freshly read, or the parent's.
+pub enum Attributes {
+    /// As read.
+    Raw(Vec<RawXattr>),
+    /// The inode has not changed since the parent looked.
+    Previous,
+}
+
+/// What a member holds.
+pub enum Payload {
+    /// A file whose bytes were handed over as `Data` and `Hole`.
+    Streamed,
+    /// A tiny file.
+    Inline(Vec<u8>),
+    /// A file whose content the parent's entry has.
+    Known(Content),
+    /// A link's target.
+    Target(Vec<u8>),
+    /// Nothing beyond its stat.
+    Nothing,
+}
+
+/// One batch of tasks and where its results go.
+pub type Batch = (Vec<Task>, Sender<Vec<Found>>);
+
+/// What all workers share.
+pub struct Shared<'r> {
+    /// For chunk ids.
+    pub keys: Arc<Keys>,
+    /// For cuts.
+    pub cutter: &'r Cutter,
+    /// To know what is fresh.
+    pub clock: &'r dyn Clock,
+    /// To say what is being read, and to hear when to stop.
+    pub progress: &'r dyn Progress,
+}
+
+/// Works until there are no more batches, or the sink has gone.
+pub fn work(shared: &Shared<'_>, batches: &Receiver<Batch>) {
+    let mut buffer = vec![0; BUFFER_BYTES.max(2 * shared.cutter.window())];
+    for (tasks, out) in batches {
+        let mut group = Group {
+            found: Vec::new(),
+            bytes: 0,
+            out,
+        };
+        for task in tasks {
+            // The sink has stopped listening: somebody else met an error.
+            if one(shared, &mut buffer, &mut group, task).is_err() {
+                return;
+            }
+        }
+        if group.push(Found::End).and_then(|()| group.send()).is_err() {
+            return;
+        }
+    }
+}
+
+struct Gone;
+
+struct Group {
+    found: Vec<Found>,
+    bytes: usize,
+    out: Sender<Vec<Found>>,
+}
+
+impl Group {
+    fn push(&mut self, found: Found) -> std::result::Result<(), Gone> {
+        self.bytes += 64;
+        if let Found::Data { bytes, .. } = &found {
+            self.bytes += bytes.len();
+        }
+        self.found.push(found);
+        if self.bytes >= GROUP_BYTES {
+            self.send()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn send(&mut self) -> std::result::Result<(), Gone> {
+        self.bytes = 0;
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.out
+            .send(std::mem::take(&mut self.found))
+            .map_err(|_| Gone)
+    }
+}
+
+fn is_fresh(shared: &Shared<'_>, stat: &Stat) -> bool {
+    stat.ctime >= shared.clock.now().saturating_sub(FRESH)
+}
+
+fn one(
+    shared: &Shared<'_>,
+    buffer: &mut [u8],
+    group: &mut Group,
+    task: Task,
+) -> std::result::Result<(), Gone> {
+    match task {
+        Task::Leave => group.push(Found::Leave),
+        Task::Keep { entry, stat } => group.push(Found::Keep { entry, stat }),
+        Task::Problem { path, error } => group.push(Found::Problem { path, error }),
+        Task::Enter {
+            name,
+            stat,
+            origin,
+            previous,
+            same_inode,
+        } => {
+            let fresh = is_fresh(shared, &stat);
+            let path = origin.path(b"");
+            let xattrs = if same_inode && previous.is_some() {
+                Attributes::Previous
+            } else {
+                attributes(group, &*origin, b"")?
+            };
+            group.push(Found::Enter {
+                name,
+                stat,
+                path,
+                xattrs,
+                previous,
+                fresh,
+            })
+        }
+        Task::Read {
+            name,
+            stat,
+            origin,
+            known,
+            content,
+        } => {
+            let path = origin.path(&name);
+            shared.progress.current(&path);
+            let fresh = is_fresh(shared, &stat);
+            let result = match (stat.kind, content) {
+                (StatKind::File, Some(content)) => Ok((Payload::Known(content), 0, stat, fresh)),
+                (StatKind::File, None) => {
+                    return file(
+                        shared,
+                        buffer,
+                        group,
+                        (name, stat, origin, path, known, fresh),
+                    );
+                }
+                (StatKind::Symlink, _) => origin
+                    .read_link(&name)
+                    .map(|target| (Payload::Target(target), 0, stat, fresh)),
+                _ => Ok((Payload::Nothing, 0, stat, fresh)),
+            };
+            match result {
+                Ok((payload, read, stat, fresh)) => {
+                    let xattrs = attributes(group, &*origin, &name)?;
+                    group.push(Found::Member {
+                        name,
+                        stat,
+                        path,
+                        xattrs,
+                        payload,
+                        known,
+                        fresh,
+                        read,
+                    })
+                }
+                Err(error) => group.push(Found::Problem { path, error }),
+            }
+        }
+    }
+}
+
+fn attributes(
+    group: &mut Group,
+    origin: &dyn Origin,
+    name: &[u8],
+) -> std::result::Result<Attributes, Gone> {
+    match origin.xattrs(name) {
+        Ok(xattrs) => Ok(Attributes::Raw(xattrs)),
+        Err(error) => {
+            group.push(Found::Problem {
+                path: origin.path(name),
+                error,
+            })?;
+            Ok(Attributes::Raw(Vec::new()))
+        }
+    }
+}
+
+type File = (Vec<u8>, Stat, Arc<dyn Origin>, Vec<u8>, bool, bool);
+
+fn file(
+    shared: &Shared<'_>,
+    buffer: &mut [u8],
+    group: &mut Group,
+    file: File,
+) -> std::result::Result<(), Gone> {
+    let (name, mut stat, origin, path, known, mut fresh) = file;
+    let streamed = match origin.open(&name) {
+        Ok(mut content) => stream(
+            shared,
+            buffer,
+            group,
+            &mut *content,
+            &mut stat,
+            &mut fresh,
+            &path,
+        )?,
+        Err(error) => Err(error),
+    };
+    match streamed {
+        Ok((payload, read)) => {
+            let xattrs = attributes(group, &*origin, &name)?;
+            group.push(Found::Member {
+                name,
+                stat,
+                path,
+                xattrs,
+                payload,
+                known,
+                fresh,
+                read,
+            })
+        }
+        Err(error) => {
+            group.push(Found::Dropped)?;
+            group.push(Found::Problem { path, error })
+        }
+    }
+}
+
+/// Reads, cuts and hashes one file; the inner result is the file's own.
+fn stream(
+    shared: &Shared<'_>,
+    buffer: &mut [u8],
+    group: &mut Group,
+    content: &mut dyn crate::source::Content,
+    stat: &mut Stat,
+    fresh: &mut bool,
+    path: &[u8],
+) -> std::result::Result<Result<(Payload, u64)>, Gone> {
+    let window = shared.cutter.window();
+    // Bytes of the current extent that wait at `buffer[start..end]` for their cut.
+    let (mut start, mut end) = (0, 0);
+    let (mut read, mut holes, mut chunks) = (0u64, false, 0u64);
+    loop {
+        if shared.progress.interrupted() {
+            return Err(Gone);
+        }
+        if buffer.len() - end < window {
+            buffer.copy_within(start..end, 0);
+            (start, end) = (0, end - start);
+        }
+        let run = match content.next(&mut buffer[end..]) {
+            Ok(run) => run,
+            Err(error) => return Ok(Err(error)),
+        };
+        let ends = !matches!(run, Run::Data(_));
+        if let Run::Data(count) = run {
+            end += count;
+            read += count as u64;
+        }
+        let tiny = matches!(run, Run::End)
+            && chunks == 0
+            && !holes
+            && end - start <= limits::INLINE_FILE_BYTES;
+        if tiny {
+            let inline = buffer[start..end].to_vec();
+            settle(content, stat, fresh, read, group, path)?;
+            return Ok(Ok((Payload::Inline(inline), read)));
+        }
+        while end - start >= window || (ends && end > start) {
+            let len = shared.cutter.cut(&buffer[start..end]);
+            let bytes = &buffer[start..start + len];
+            let id = shared.keys.chunk_id(ChunkKind::Data, bytes);
+            group.push(Found::Data {
+                id,
+                bytes: bytes.to_vec(),
+            })?;
+            start += len;
+            chunks += 1;
+        }
+        match run {
+            Run::Data(_) => {}
+            Run::Hole(len) => {
+                holes = true;
+                read += len;
+                group.push(Found::Hole(len))?;
+            }
+            Run::End => {
+                settle(content, stat, fresh, read, group, path)?;
+                return Ok(Ok((Payload::Streamed, read)));
+            }
+        }
+    }
+}
+
+/// Compares what the system says of the file now with what it said before: did it change while it was read?
+fn settle(
+    content: &dyn crate::source::Content,
+    stat: &mut Stat,
+    fresh: &mut bool,
+    read: u64,
+    group: &mut Group,
+    path: &[u8],
+) -> std::result::Result<(), Gone> {
+    let now = match content.stat() {
+        Ok(Some(now)) => now,
+        Ok(None) => {
+            (stat.size, *fresh) = (read, true);
+            return Ok(());
+        }
+        Err(error) => {
+            *fresh = true;
+            return group.push(Found::Problem {
+                path: path.to_vec(),
+                error,
+            });
+        }
+    };
+    if now.inode != stat.inode && now.size == read {
+        // Replaced between the look and the opening; what was opened was read whole.
+        (*stat, *fresh) = (now, true);
+        return Ok(());
+    }
+    if now.size != stat.size || now.mtime != stat.mtime || read != stat.size {
+        *fresh = true;
+        let error = Error::new(
+            Kind::Failed,
+            "changed while it was read; what is stored may mix old and new",
+        )
+        .subject(path.escape_ascii().to_string());
+        return group.push(Found::Problem {
+            path: path.to_vec(),
+            error,
+        });
+    }
+    *fresh |= now.ctime != stat.ctime;
+    Ok(())
+}
