@@ -221,7 +221,7 @@ fn a_damaged_listing_costs_its_directory_and_deletes_nothing() {
 
 #[test]
 fn reading_back_finds_what_changed() {
-    /// Changes a file the moment it is verified: when the first file of the next window is met.
+    /// Changes the file as soon as another one is done.
     struct Meddle(std::path::PathBuf);
     impl Progress for Meddle {
         fn advance(&self, files: u64, _: u64) {
