@@ -168,7 +168,7 @@ fn crate_paths(path: &str, code: &str) -> Vec<(usize, String)> {
 
 /// Which room may import which.
 pub fn imports(path: &str, text: &str) -> Findings {
-    if path == "src/lib.rs" {
+    if path == "src/lib.rs" || is_test(path) {
         return Vec::new();
     }
     let room = match path {
@@ -309,6 +309,33 @@ pub fn test_files_are_for_tests(path: &str, text: &str) -> Findings {
             window[0].text == "mod" && (name == "tests" || name.ends_with("_tests"))
         })
         .map(|window| (window[0].line, "tests without #[cfg(test)]".to_owned()))
+        .collect()
+}
+
+/// Files below `src` that the file at `path` includes for tests alone.
+pub fn files_for_tests(path: &str, text: &str) -> Vec<String> {
+    let stem = path.strip_suffix(".rs").unwrap_or(path);
+    let folder = match stem.rsplit_once('/') {
+        Some((folder, "mod" | "lib" | "main")) => folder,
+        _ => stem,
+    };
+    let modules = |code: &str| -> Vec<String> {
+        tokens(code)
+            .windows(3)
+            .filter(|window| window[0].text == "mod" && window[2].text == ";")
+            .map(|window| window[1].text.to_owned())
+            .collect()
+    };
+    let kept = modules(&production(text));
+    modules(&super::text::code(text))
+        .into_iter()
+        .filter(|name| !kept.contains(name))
+        .flat_map(|name| {
+            [
+                format!("{folder}/{name}.rs"),
+                format!("{folder}/{name}/mod.rs"),
+            ]
+        })
         .collect()
 }
 
