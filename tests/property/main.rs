@@ -1,0 +1,14 @@
+//! Random sequences of edits, snapshots and restores, held against a plain map that remembers what was there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod model;
+mod sequence;
+
+#[test]
+fn whatever_was_snapshotted_comes_back() {
+    sequence::run(common::rounds(60, 1_000));
+}
