@@ -401,7 +401,10 @@ fn no_machine_path_stands_anywhere() {
 #[test]
 fn every_vector_is_read_by_a_test() {
     assert_eq!(
-        rules::unread(&["v/cuts.json", "v/frame.json"], &["open(\"frame.json\")"]),
+        rules::unread(
+            &["v/cuts.json", "v/frame.json", "v/key.json"],
+            &["open(\"frame.json\")", "hold(\"key\")", "cuts"]
+        ),
         ["v/cuts.json"]
     );
     let files = files();
@@ -439,6 +442,25 @@ fn every_page_of_the_docs_can_be_found() {
     assert!(!linked.is_empty(), "no README");
     let lost = rules::unread(&pages, &linked);
     assert!(lost.is_empty(), "no README links {lost:?}");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    assert_eq!(
+        rules::links("[a](b.md), [c](d/e.md#f) [g](#h) [i](https://j.k/l) (m)"),
+        ["b.md", "d/e.md"]
+    );
+    let mut broken = Vec::new();
+    for path in files().iter().filter(|path| path.ends_with(".md")) {
+        let text = read(path).unwrap();
+        let folder = root().join(path).parent().unwrap().to_owned();
+        for link in rules::links(&text) {
+            if !folder.join(link).exists() {
+                broken.push(format!("{path}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links to nothing: {broken:#?}");
 }
 
 #[test]

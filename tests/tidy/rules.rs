@@ -404,14 +404,27 @@ fn lines_where(text: &str, offends: impl Fn(&str) -> bool, why: &str) -> Finding
         .collect()
 }
 
-/// Names among `files` that none of the `readers` mentions.
+/// Files that none of the `readers` mentions, by their name or, in quotes, by its stem.
 pub fn unread<'f>(files: &[&'f str], readers: &[&str]) -> Vec<&'f str> {
     files
         .iter()
         .copied()
         .filter(|file| {
             let name = file.rsplit('/').next().unwrap_or(file);
-            !readers.iter().any(|text| text.contains(name))
+            let stem = format!("\"{}\"", name.split('.').next().unwrap_or(name));
+            !readers
+                .iter()
+                .any(|text| text.contains(name) || text.contains(&stem))
         })
+        .collect()
+}
+
+/// Files that the links of a Markdown text point to, as they stand there, without anchors and without other sites.
+pub fn links(markdown: &str) -> Vec<&str> {
+    markdown
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next())
+        .filter(|link| !link.is_empty() && !link.contains("://"))
         .collect()
 }
