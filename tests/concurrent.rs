@@ -13,7 +13,7 @@ use common::place::{Place, Run, below, copy, files_below, inside, new_key, remov
 use common::random::Random;
 use common::tree::everyday;
 use duramen::format::records::SessionPurpose;
-use duramen::repository::writer::{ChunkWriter, WriterOptions};
+use duramen::repository::{ChunkWriter, WriterOptions};
 
 fn spawn(place: &Place, args: &[&str]) -> (Child, String) {
     let mut command = place.command();
