@@ -119,8 +119,10 @@ struct State {
     overlay: Overlay,
     /// Segments whose entries are in memory.
     in_overlay: HashSet<SegmentId>,
-    /// Packs that tombstones name: they do not exist.
+    /// Packs that tombstones name: for a writer they do not exist.
     dead: HashSet<PackId>,
+    /// Packs that stood in the storage when the writer began, and its own since; none for whoever only reads.
+    standing: Option<HashSet<PackId>>,
     /// Packs written by this process that no segment names yet.
     unsegmented: Vec<FinishedPack>,
 }
@@ -213,31 +215,39 @@ impl Index {
     /// Only where a cache file cannot be read in the middle.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
         let state = self.read();
-        if let Some(location) = state
-            .overlay
-            .locate(id)
-            .filter(|found| !state.dead.contains(&found.frame.pack))
-        {
+        let exists = |found: &Location| {
+            let pack = &found.frame.pack;
+            !state.dead.contains(pack)
+                && state
+                    .standing
+                    .as_ref()
+                    .is_none_or(|standing| standing.contains(pack))
+        };
+        if let Some(location) = state.overlay.locate(id).filter(exists) {
             return Ok(Some(location));
         }
         for generation in &state.generations {
-            let found = generation.locate(id)?;
-            if let Some(location) = found.filter(|found| !state.dead.contains(&found.frame.pack)) {
+            if let Some(location) = generation.locate(id)?.filter(exists) {
                 return Ok(Some(location));
             }
         }
         Ok(None)
     }
 
-    /// From now on these packs do not exist.
-    pub fn set_dead(&self, dead: HashSet<PackId>) {
-        self.write().dead = dead;
+    /// From now on packs that are `dead`, or not `standing`, do not exist.
+    pub fn set_packs(&self, dead: HashSet<PackId>, standing: HashSet<PackId>) {
+        let mut state = self.write();
+        state.dead = dead;
+        state.standing = Some(standing);
     }
 
     /// A pack was written, durably; its chunks can be found from now on.
     pub fn add_pack(&self, pack: FinishedPack) {
         let mut state = self.write();
         state.overlay.add_pack(&pack);
+        if let Some(standing) = &mut state.standing {
+            standing.insert(pack.id);
+        }
         state.unsegmented.push(pack);
     }
 

@@ -39,9 +39,9 @@ impl Overlay {
             let frame_number = self.frames.len() as u32;
             self.frames.push((number, *frame));
             for chunk in chunks {
+                // Stored again by us although an entry is here: that entry is of no use.
                 self.chunks
-                    .entry(chunk.id)
-                    .or_insert((frame_number, chunk.offset, chunk.len));
+                    .insert(chunk.id, (frame_number, chunk.offset, chunk.len));
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::format::file::FileType;
 use crate::format::records::{self, SessionPurpose, Tombstone};
 use crate::id::{PackId, RecordId, SessionId, SnapshotId};
+use crate::pack::pack_id;
 
 /// An open session; end it with [`Session::end`], or leave it to be expired.
 pub struct Session {
@@ -58,7 +59,7 @@ impl Repository {
             crate::storage::LocalStorage::new(folder).sweep_temporary();
         }
         let tombstones = self.list_tombstones()?;
-        let (forgotten, open_ends) = self.forgotten()?;
+        let (_, open_ends) = self.forgotten()?;
         let id = SessionId(random::array()?);
         let now = self.environment.clock.now();
         let record = records::Session {
@@ -85,8 +86,19 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        self.index.set_dead(dead);
+        // What is forgotten by now is no parent, whoever forgot it and however long ago: whoever ends a forgetting that
+        // is not in the session's record has it waited for.
+        let (forgotten, _) = self.forgotten()?;
         self.index.refresh()?;
+        // Packs after segments: a pack that a listed segment names was there before it. One that is not listed was
+        // lost, and what was in it is stored again.
+        let standing = self
+            .storage
+            .list("packs")?
+            .iter()
+            .filter_map(|item| pack_id(&item.name))
+            .collect();
+        self.index.set_packs(dead, standing);
         Ok(Session {
             id,
             forgotten,

@@ -57,6 +57,9 @@ impl Repository {
         })?;
         let named = match &fate {
             Fate::Committed(snapshot) => {
+                if snapshot.repository != self.id() {
+                    return Err(Error::damage("belongs to another repository").subject(name));
+                }
                 snapshot
                     .check()
                     .map_err(|error| error.or_subject(|| name.clone()))?;
@@ -136,7 +139,15 @@ impl Repository {
             let Some((snapshot, id)) = annotation_of(&item.name) else {
                 continue;
             };
-            let annotation: Annotation = self.get_record(FileType::Annotation, &item.name)?;
+            let annotation: Annotation = match self.get_record(FileType::Annotation, &item.name) {
+                Ok(annotation) => annotation,
+                // Its snapshot has gone since the listing.
+                Err(error) if error.kind() == Kind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if annotation.id != id || annotation.snapshot != snapshot {
+                return Err(Error::damage("speaks of another snapshot").subject(item.name));
+            }
             annotation
                 .check()
                 .map_err(|error| error.or_subject(|| item.name.clone()))?;

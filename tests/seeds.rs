@@ -1,0 +1,363 @@
+//! `fuzz/seeds/`: small valid inputs from which the fuzzer starts, one or more a target.
+//!
+//! They are compared with what the format is now, so that a change of it cannot leave the fuzzer beginning with bytes
+//! that nothing accepts any more. `WRITE_SEEDS=1 cargo test --test seeds` writes them anew.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use duramen::error::Result;
+use duramen::format::codec::encode;
+use duramen::format::entry::{Content, Directory, Entry, LinkGroup, Node, PageRef, Piece};
+use duramen::format::entry::{Xattr, XattrValue};
+use duramen::format::extension::Extension;
+use duramen::format::file::{FileType, RecordHeader};
+use duramen::format::frame::{ChunkKind, ChunkSpan, Codec, FrameInfo, PackClass};
+use duramen::format::keys::{Ring, RingFile, RingSlot, SLOT_SEALED, SealRoot, Slot, SlotKind};
+use duramen::format::pack::{PackDirectory, PackFooter, PackHeader};
+use duramen::format::page::{Hint, HintPage, ListChild, ListPage, Owner, TreeChild, TreePage};
+use duramen::format::records::{Annotation, Chunking, Config, Fact};
+use duramen::format::records::{Session, SessionPurpose, Tombstone};
+use duramen::format::segment::{Segment, SegmentPack};
+use duramen::format::snapshot::{Counters, Fate, Features, GitState, PathBytes, Problem};
+use duramen::format::snapshot::{Snapshot, SnapshotKind, SourceRecord, State};
+use duramen::id::{ChunkId, PackId, RecordId, RepositoryId, SessionId, SlotId};
+
+const CHUNK: ChunkId = ChunkId([0xC1; 32]);
+const REPOSITORY: RepositoryId = RepositoryId([0x5E; 32]);
+const SESSION: SessionId = SessionId([0x55; 16]);
+
+fn entry(name: &str, node: Node) -> Entry {
+    Entry {
+        name: name.into(),
+        mode: 0o644,
+        uid: 0,
+        gid: 100,
+        mtime: -1,
+        node,
+        xattrs: Vec::new(),
+        link: None,
+        extensions: Vec::new(),
+    }
+}
+
+fn tree_leaf() -> TreePage {
+    let list = vec![Piece::Data { id: CHUNK, len: 7 }, Piece::Hole { len: 4096 }];
+    let mut linked = entry(
+        "a",
+        Node::File {
+            size: 4103,
+            content: Content::List(list),
+        },
+    );
+    linked.link = Some(LinkGroup { group: 9, count: 2 });
+    linked.xattrs = vec![Xattr {
+        name: b"user.a".to_vec(),
+        value: XattrValue::Inline(vec![1]),
+    }];
+    let directory = Directory {
+        root: Some(PageRef {
+            id: CHUNK,
+            depth: 1,
+        }),
+        entries: 3,
+        files: 2,
+        bytes: 5,
+    };
+    let inline = Node::File {
+        size: 2,
+        content: Content::Inline(b"hi".to_vec()),
+    };
+    let owner = Owner {
+        number: 0,
+        name: b"root".to_vec(),
+    };
+    TreePage::Leaf {
+        entries: vec![
+            linked,
+            entry("b", inline),
+            entry("c", Node::Directory(directory)),
+            entry(
+                "d",
+                Node::Symlink {
+                    target: b"a".to_vec(),
+                },
+            ),
+            entry("e", Node::Fifo),
+            entry("f", Node::CharDevice { major: 1, minor: 3 }),
+        ],
+        users: vec![owner],
+        groups: Vec::new(),
+        extensions: vec![Extension {
+            tag: 7,
+            critical: false,
+            body: vec![1, 2],
+        }],
+    }
+}
+
+fn tree_branch() -> TreePage {
+    TreePage::Branch {
+        children: vec![TreeChild {
+            first: b"a".to_vec(),
+            id: CHUNK,
+            entries: 6,
+        }],
+        extensions: Vec::new(),
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        id: SESSION,
+        repository: REPOSITORY,
+        time: 1,
+        started: 2,
+        finished: 3,
+        kind: SnapshotKind::Full,
+        parent: None,
+        host: "host".into(),
+        user: "root".into(),
+        tags: vec!["daily".into()],
+        paths: vec![PathBytes(b"/etc".to_vec())],
+        excludes: vec!["*.tmp".into()],
+        sources: vec![SourceRecord::Files {
+            root: Box::new(entry("/", Node::Directory(Directory::default()))),
+            owner: [PathBytes(b"root".to_vec()), PathBytes(Vec::new())],
+            hints: Some(CHUNK),
+        }],
+        state: State::Partial,
+        problems: vec![Problem {
+            path: PathBytes(b"/etc/a".to_vec()),
+            what: "cannot read".into(),
+        }],
+        problem_count: 1,
+        counters: Counters::default(),
+        program: "0.1.0".into(),
+        git: Some(GitState {
+            commit: "0".repeat(40),
+            branch: Some("main".into()),
+        }),
+        seen: [0; 32],
+        features: Features::default(),
+        extensions: Vec::new(),
+    }
+}
+
+fn frame() -> FrameInfo {
+    FrameInfo {
+        offset: 64,
+        stored: 38,
+        raw: 10,
+        epoch: 1,
+        kind: ChunkKind::Data,
+        codec: Codec::Raw,
+    }
+}
+
+fn spans() -> Vec<ChunkSpan> {
+    [(0, 4), (4, 6)]
+        .map(|(offset, len)| ChunkSpan {
+            id: CHUNK,
+            offset,
+            len,
+        })
+        .to_vec()
+}
+
+fn ring() -> Ring {
+    Ring {
+        generation: 1,
+        dedup_root: [1; 32],
+        seal_roots: vec![SealRoot {
+            epoch: 1,
+            root: [2; 32],
+        }],
+        slots: vec![RingSlot {
+            id: SlotId([3; 16]),
+            kind: SlotKind::KeyFile,
+            public: [4; 32],
+            created: 5,
+            label: "first".into(),
+            host: "host".into(),
+            user: "root".into(),
+        }],
+        extensions: Vec::new(),
+    }
+}
+
+/// A stored file without the hash that the target puts behind it.
+fn without_hash(mut file: Vec<u8>) -> Vec<u8> {
+    file.truncate(file.len() - 32);
+    file
+}
+
+/// Every seed: target, name, bytes.
+fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
+    let directory = PackDirectory {
+        frames: vec![(frame(), spans())],
+        extensions: Vec::new(),
+    };
+    let segment = Segment {
+        packs: vec![SegmentPack {
+            id: PackId([6; 32]),
+            size: 400,
+            class: PackClass::Data,
+        }],
+        frames: vec![(0, frame())],
+        chunks: spans().into_iter().map(|span| (0, span)).collect(),
+        extensions: Vec::new(),
+    };
+    let header = PackHeader {
+        class: PackClass::Metadata,
+        repository: REPOSITORY,
+        session: SESSION,
+    };
+    let footer = PackFooter {
+        directory_len: 200,
+        epoch: 1,
+    };
+    let mut frame_bytes = Vec::new();
+    frame().encode(&mut frame_bytes);
+    let record = RecordHeader {
+        file_type: FileType::Snapshot,
+        sealed_len: 16,
+        repository: REPOSITORY,
+        epoch: 1,
+        nonce: [7; 12],
+    };
+    let slot = Slot {
+        kind: SlotKind::Passphrase,
+        cost: [65_536, 3, 1],
+        repository: REPOSITORY,
+        salt: [1; 32],
+        check: [2; 32],
+        public: [3; 32],
+        nonce: [4; 12],
+        sealed: vec![5; SLOT_SEALED],
+    };
+    let ring_file = RingFile {
+        repository: REPOSITORY,
+        generation: 1,
+        wraps: vec![(SlotId([3; 16]), [8; 80])],
+        sealed: vec![9; 40],
+        mac: [10; 32],
+    };
+    let hints = HintPage::Leaf {
+        page: CHUNK,
+        hints: vec![Hint {
+            inode: 1,
+            device: 2,
+            ctime: 3,
+            below: Some(CHUNK),
+        }],
+    };
+    let config = Config {
+        repository: REPOSITORY,
+        created: 1,
+        chunking: Chunking::default(),
+        features: Features::default(),
+        extensions: Vec::new(),
+    };
+    let session = Session {
+        id: SESSION,
+        number: 1,
+        purpose: SessionPurpose::Write,
+        host: "host".into(),
+        user: "root".into(),
+        process: 1,
+        started: 1,
+        renewed: 2,
+        tombstones: vec![RecordId([1; 16])],
+        forgotten: vec![RecordId([2; 16])],
+        program: "0.1.0".into(),
+        extensions: Vec::new(),
+    };
+    let tombstone = Tombstone {
+        id: RecordId([1; 16]),
+        session: SESSION,
+        at: 1,
+        packs: vec![PackId([6; 32])],
+        extensions: Vec::new(),
+    };
+    let annotation = Annotation {
+        id: RecordId([2; 16]),
+        snapshot: SESSION,
+        at: 1,
+        host: "host".into(),
+        user: "root".into(),
+        fact: Fact::Verified { whole: true },
+        extensions: Vec::new(),
+    };
+    let void = Fate::Void {
+        session: SESSION,
+        at: 1,
+    };
+    let children = vec![ListChild {
+        id: CHUNK,
+        bytes: 9,
+    }];
+    let zstd = zstd::bulk::compress(b"aaaaaaaaaa", 3).unwrap();
+    let place = [&[1][..], &102_u64.to_le_bytes()].concat();
+    Ok(vec![
+        ("tree_page", "leaf", encode(&tree_leaf())?),
+        ("tree_page", "branch", encode(&tree_branch())?),
+        ("hint_page", "leaf", encode(&hints)?),
+        ("list_page", "branch", encode(&ListPage::Branch(children))?),
+        (
+            "snapshot",
+            "committed",
+            encode(&Fate::Committed(Box::new(snapshot())))?,
+        ),
+        ("snapshot", "void", encode(&void)?),
+        ("config", "config", encode(&config)?),
+        ("session", "session", encode(&session)?),
+        ("tombstone", "tombstone", encode(&tombstone)?),
+        ("annotation", "annotation", encode(&annotation)?),
+        ("ring", "ring", encode(&ring())?),
+        ("slot", "passphrase", without_hash(slot.encode())),
+        ("ring_file", "ring_file", without_hash(ring_file.encode())),
+        (
+            "record_header",
+            "snapshot",
+            [&record.encode()[..], &[0; 16]].concat(),
+        ),
+        ("pack_header", "metadata", header.encode().to_vec()),
+        ("pack_footer", "footer", footer.encode().to_vec()),
+        ("frame", "zstd", [&[10, 0, 0][..], &zstd].concat()),
+        ("frame_info", "data", frame_bytes),
+        (
+            "pack_directory",
+            "data",
+            [place, directory.encode()?].concat(),
+        ),
+        ("segment", "segment", segment.encode()?),
+    ])
+}
+
+#[test]
+fn every_fuzz_target_starts_from_what_the_format_is_now() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let write = std::env::var_os("WRITE_SEEDS").is_some();
+    let mut seeded = BTreeSet::new();
+    for (target, name, bytes) in seeds().unwrap() {
+        let folder = fuzz.join("seeds").join(target);
+        let path = folder.join(name);
+        if write {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&path, &bytes).unwrap();
+        }
+        let stored = fs::read(&path).unwrap();
+        assert!(stored == bytes, "{} is of another format", path.display());
+        seeded.insert(target.to_owned());
+    }
+    let targets: BTreeSet<String> = fs::read_dir(fuzz.join("targets"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(seeded, targets, "targets and seeds");
+}

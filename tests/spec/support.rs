@@ -1,0 +1,127 @@
+//! Fixed inputs, vector files, and the Python reader.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// `N` fixed bytes that `label` stands for: the extended output of BLAKE3 of `"duramen vector "` and the label.
+pub fn fixed<const N: usize>(label: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    blake3::Hasher::new()
+        .update(b"duramen vector ")
+        .update(label.as_bytes())
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn writing() -> bool {
+    std::env::var_os("DURAMEN_WRITE_VECTORS").is_some()
+}
+
+fn vector_path(name: &str) -> PathBuf {
+    root()
+        .join("format-spec/vectors")
+        .join(format!("{name}.json"))
+}
+
+/// A vector file as it is committed.
+pub fn committed(name: &str) -> Value {
+    let path = vector_path(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; write it with DURAMEN_WRITE_VECTORS=1",
+            path.display()
+        )
+    });
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Holds what the crate makes against the committed vector, or writes it where that is asked for.
+pub fn hold(name: &str, made: &Value) {
+    if writing() {
+        let text = serde_json::to_string_pretty(made).unwrap() + "\n";
+        std::fs::write(vector_path(name), compact(&text)).unwrap();
+        return;
+    }
+    if let Some(difference) = differ("", &committed(name), made) {
+        panic!("format-spec/vectors/{name}.json{difference}");
+    }
+}
+
+/// Number lists on one line: byte strings would otherwise take a line a byte.
+fn compact(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let end = from.find(']').unwrap();
+        let inner = &from[1..end];
+        if inner
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b" ,\n".contains(&byte))
+        {
+            out.push('[');
+            out.extend(inner.chars().filter(|c| !c.is_whitespace()));
+            out.push(']');
+            rest = &from[end + 1..];
+        } else {
+            out.push('[');
+            rest = &from[1..];
+        }
+    }
+    out + rest
+}
+
+fn differ(at: &str, old: &Value, new: &Value) -> Option<String> {
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => a
+            .keys()
+            .chain(b.keys())
+            .find_map(|key| differ(&format!("{at}/{key}"), a.get(key)?, b.get(key)?))
+            .or_else(|| (a.len() != b.len()).then(|| format!("{at}: other keys"))),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(n, (a, b))| differ(&format!("{at}/{n}"), a, b)),
+        _ if old == new => None,
+        _ => Some(format!("{at}: is {old}, made {new}")),
+    }
+}
+
+/// Runs a script of `tests/reader/`.
+pub fn python(script: &str, arguments: &[&str]) -> Output {
+    let interpreter = std::env::var("DURAMEN_PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = Command::new(&interpreter)
+        .arg(root().join("tests/reader").join(script))
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {interpreter}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !stderr.contains("ModuleNotFoundError") && !stderr.contains("ImportError"),
+        "the second reader lacks its modules: run `{interpreter} -m pip install -r tests/reader/requirements.txt`, or \
+         name an interpreter that has them in DURAMEN_PYTHON\n{stderr}"
+    );
+    output
+}
+
+/// As [`python`], where it must succeed: what it printed.
+pub fn python_ok(script: &str, arguments: &[&str]) -> String {
+    let output = python(script, arguments);
+    assert!(
+        output.status.success(),
+        "{script} {arguments:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
