@@ -12,8 +12,6 @@ use common::compare::{Options, assert_same};
 use common::place::{Place, Run, below, copy, files_below, inside, new_key, remove, text};
 use common::random::Random;
 use common::tree::everyday;
-use duramen::format::records::SessionPurpose;
-use duramen::repository::{ChunkWriter, WriterOptions};
 
 fn spawn(place: &Place, args: &[&str]) -> (Child, String) {
     let mut command = place.command();
@@ -191,7 +189,7 @@ fn a_cache_that_is_deleted_while_in_use_is_no_loss() {
     let place = Place::new("cache-deleted");
     let tree = partly_equal(&place, 3);
     let mut random = Random::new(common::seed("cache-deleted"));
-    fill(&place);
+    place.fill_index();
     place.snapshot(&tree);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -213,38 +211,6 @@ fn a_cache_that_is_deleted_while_in_use_is_no_loss() {
     });
     place.assert_clean();
 }
-
-/// Fills the repository with so many small chunks that its index no longer stands in memory alone: only from there on
-/// is there a cache at all. They belong to no snapshot, as if that had been killed before its end.
-fn fill(place: &Place) {
-    use duramen::format::frame::ChunkKind;
-    let options = duramen::ops::open::OpenOptions {
-        location: place.repository.to_str().unwrap().into(),
-        credentials: vec![duramen::ops::open::Credential::KeyFile(
-            zeroize::Zeroizing::new(std::fs::read(&place.key).unwrap()),
-        )],
-        cache: None,
-        threads: 2,
-    };
-    let repository = duramen::ops::open::open(&options, &duramen::progress::Silent).unwrap();
-    let session = repository.begin(SessionPurpose::Write).unwrap();
-    let options = WriterOptions {
-        level: 1,
-        dry_run: false,
-    };
-    let mut writer = ChunkWriter::new(&repository, &session, options).unwrap();
-    for at in 0..CHUNKS_OF_A_CACHE {
-        let bytes = format!("{at}");
-        let id = repository.chunk_id(ChunkKind::Data, bytes.as_bytes());
-        writer.put(ChunkKind::Data, id, bytes.as_bytes()).unwrap();
-    }
-    writer.finish().unwrap();
-    session.end(&repository);
-}
-
-/// A few less than the engine keeps in memory: the tree that is snapshotted next brings it over that, so that its own
-/// chunks stand in the cache, too.
-const CHUNKS_OF_A_CACHE: u32 = 199_900;
 
 /// A way to ruin a file.
 type Ruin = (&'static str, fn(&Path));
@@ -275,7 +241,7 @@ fn a_ruined_cache_is_rebuilt_and_never_believed() {
     let place = Place::new("cache-ruined");
     let tree = partly_equal(&place, 4);
     let mut random = Random::new(6);
-    fill(&place);
+    place.fill_index();
     place.snapshot(&tree);
     for (name, ruin) in ruins {
         let files: Vec<_> = files_below(&place.cache)
@@ -333,7 +299,7 @@ fn a_cache_from_the_past_or_from_elsewhere_is_no_harm() {
     let place = Place::new("cache-old");
     let tree = partly_equal(&place, 5);
     let mut random = Random::new(6);
-    fill(&place);
+    place.fill_index();
     place.snapshot(&tree);
     let old = place.at("old-cache");
     copy(&place.cache, &old);
@@ -353,7 +319,7 @@ fn a_cache_from_the_past_or_from_elsewhere_is_no_harm() {
     let past = place.at("past");
     copy(&place.repository, &past);
     edit(&tree, &mut random);
-    fill(&place);
+    place.fill_index();
     place.snapshot(&tree);
     assert!(
         !files_below(&place.cache).is_empty(),
