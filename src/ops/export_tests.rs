@@ -9,7 +9,7 @@ use std::process::Command;
 use super::*;
 use crate::format::entry::Entry;
 use crate::progress::Silent;
-use crate::restore::lab::{Lab, Part, entry, linked, noise, symlink, xattr};
+use crate::restore::tests::lab::{Lab, Part, entry, linked, noise, symlink, xattr};
 
 fn named(name: &[u8], mut entry: Entry) -> Entry {
     entry.name = name.to_vec();

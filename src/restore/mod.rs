@@ -26,9 +26,7 @@ mod walk;
 mod window;
 
 #[cfg(test)]
-pub(crate) mod lab;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 

@@ -5,13 +5,14 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::lab::{Lab, Part, entry, linked, noise, symlink, xattr};
+use self::lab::{Lab, Part, entry, linked, noise, symlink, xattr};
 use super::*;
 use crate::format::entry::{Content, Entry};
 use crate::format::snapshot::PathBytes;
 use crate::progress::Silent;
 
 mod existing;
+pub(crate) mod lab;
 mod trouble;
 
 pub(super) fn options(target: &Path) -> RestoreOptions {
