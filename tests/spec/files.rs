@@ -29,7 +29,7 @@ fn files_are_those_of_the_vectors() {
         .map(|(name, bytes)| (name, to_hex(&bytes).into()))
         .collect();
     hold(
-        "files",
+        "files.json",
         &json!({"key_file": key_file(), "passphrase": "vector", "compressed_text": to_hex(&compressed_text()), "files": shown}),
     );
 }
@@ -43,7 +43,7 @@ fn in_memory(files: &BTreeMap<String, Vec<u8>>) -> Arc<MemoryStorage> {
 }
 
 fn committed_files() -> BTreeMap<String, Vec<u8>> {
-    committed("files")["files"]
+    committed("files.json")["files"]
         .as_object()
         .unwrap()
         .iter()
