@@ -6,9 +6,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use duramen::format::records::SessionPurpose;
+use duramen::ops::open::{Credential, OpenOptions};
+use duramen::progress::Silent;
+use duramen::repository::{ChunkKind, ChunkWriter, WriterOptions};
 use serde_json::Value;
 
 use super::scratch::Scratch;
+
+/// A few less than the engine keeps in memory: the tree that is snapshotted next brings it over that, so that its own
+/// chunks stand in the cache, too.
+const CHUNKS_OF_A_CACHE: u32 = 199_950;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_duramen");
 
@@ -145,6 +153,33 @@ impl Place {
             .iter()
             .map(|path| path.metadata().unwrap().len())
             .sum()
+    }
+
+    /// Fills the repository with so many small chunks that its index no longer stands in memory alone: only from there
+    /// on is there a cache at all. They belong to no snapshot, as if that had been killed before its end.
+    pub fn fill_index(&self) {
+        let options = OpenOptions {
+            location: self.repository.to_str().unwrap().into(),
+            credentials: vec![Credential::KeyFile(zeroize::Zeroizing::new(
+                std::fs::read(&self.key).unwrap(),
+            ))],
+            cache: None,
+            threads: 2,
+        };
+        let repository = duramen::ops::open::open(&options, &Silent).unwrap();
+        let session = repository.begin(SessionPurpose::Write).unwrap();
+        let options = WriterOptions {
+            level: 1,
+            dry_run: false,
+        };
+        let mut writer = ChunkWriter::new(&repository, &session, options).unwrap();
+        for at in 0..CHUNKS_OF_A_CACHE {
+            let bytes = format!("{at}");
+            let id = repository.chunk_id(ChunkKind::Data, bytes.as_bytes());
+            writer.put(ChunkKind::Data, id, bytes.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap();
+        session.end(&repository);
     }
 
     /// Lets every user read the repository, the key and the program, which is copied to where all can reach it.

@@ -392,7 +392,9 @@ fn restoring_over_a_restored_tree_changes_nothing() {
     assert_eq!(number(&summary, "bytes_restored"), 0, "{summary}");
     assert_same(&source, &target, &members());
     // Where it came from, in place.
-    std::fs::write(source.join("file00001"), b"ruined").ok();
+    let ruined = crate::common::place::files_below(&source).pop().unwrap();
+    std::fs::remove_file(&ruined).unwrap();
+    std::fs::write(&ruined, b"ruined").unwrap();
     let twin = place.at("twin");
     copy(&target, &twin);
     place

@@ -128,17 +128,17 @@ fn ls_lists_and_cat_prints() {
             .map(|object| text(object, "path").rsplit('/').next().unwrap().to_string())
             .collect()
     };
-    assert_eq!(paths(&["ls", &at("")]), ["a", "link", "sub"]);
-    assert_eq!(paths(&["ls", &at("/sub")]), ["b", "deeper"]);
+    assert_eq!(paths(&["ls", &at("")]), ["source", "a", "link", "sub"]);
+    assert_eq!(paths(&["ls", &at("/sub")]), ["sub", "b", "deeper"]);
     assert_eq!(
         paths(&["ls", "-R", &at("")]),
-        ["a", "link", "sub", "b", "deeper", "c"]
+        ["source", "a", "link", "sub", "b", "deeper", "c"]
     );
     assert_eq!(paths(&["ls", &at("/a")]), ["a"]);
     let objects = place.run(["ls", &at("/sub")]).ok().objects();
-    assert_eq!(text(&objects[1], "type"), "file");
-    assert_eq!(number(&objects[1], "size"), 4);
-    assert_eq!(text(&objects[2], "type"), "dir");
+    assert_eq!(text(&objects[2], "type"), "file");
+    assert_eq!(number(&objects[2], "size"), 4);
+    assert_eq!(text(&objects[3], "type"), "dir");
     assert_eq!(place.run(["cat", &at("/sub/b")]).ok().stdout, b"beta");
     place.run(["cat", &at("/missing")]).fails(1, "not_found");
     let error = place.run(["cat", &at("/sub")]).exits(1).error();
