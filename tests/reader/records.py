@@ -67,7 +67,10 @@ def bytestring(reader):
 
 
 def string(reader):
-    return bytestring(reader).decode("utf-8")
+    try:
+        return bytestring(reader).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Damage("a string that is not UTF-8") from None
 
 
 def fixed(count):
@@ -115,7 +118,21 @@ def decode(schema, data):
 
 
 ID16, ID32 = fixed(16), fixed(32)
-EXTENSIONS = seq(record(tag=u32, critical=boolean, body=bytestring))
+
+
+def extensions(reader):
+    """This reader knows none: critical ones are refused, whatever record they end."""
+    found = seq(record(tag=u32, critical=boolean, body=bytestring))(reader)
+    tags = [extension["tag"] for extension in found]
+    if len(tags) > 64 or tags != sorted(set(tags)):
+        raise Damage("extensions out of order or too many")
+    for extension in found:
+        if extension["critical"]:
+            raise Damage(f"unknown critical extension {extension['tag']}: a newer version wrote it")
+    return found
+
+
+EXTENSIONS = extensions
 FEATURES = record(read=seq(string), write=seq(string), gc=seq(string))
 
 # keys.md

@@ -77,7 +77,7 @@ fn cut_points_are_those_of_the_vectors() {
         words.iter().map(|word| format!("{word:016x}")).collect()
     };
     hold(
-        "chunking",
+        "chunking.json",
         &json!({
             "dedup_root": to_hex(&root),
             "gear_first_8": words(&gear[..8]),

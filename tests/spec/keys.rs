@@ -71,7 +71,7 @@ fn derived_keys_are_those_of_the_vectors() {
         .map(|name| json!({"name": name, "page_cut": keys.page_cut(name.as_bytes()), "link_group": keys.link_group(name.as_bytes())}))
         .collect();
     hold(
-        "keys",
+        "keys.json",
         &json!({
             "material": to_hex(&material),
             "derived": derived,

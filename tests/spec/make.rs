@@ -211,7 +211,7 @@ pub fn compressed_text() -> Vec<u8> {
     if writing() {
         return zstd::bulk::compress(&text(), 3).unwrap();
     }
-    from_hex(committed("files")["compressed_text"].as_str().unwrap()).unwrap()
+    from_hex(committed("files.json")["compressed_text"].as_str().unwrap()).unwrap()
 }
 
 pub fn text() -> Vec<u8> {

@@ -394,7 +394,7 @@ fn records_encode_as_in_the_vectors() {
     .map(|n| json!({"value": n, "hex": to_hex(&codec::encode::<i64>(n).unwrap())}))
     .collect();
     hold(
-        "records",
+        "records.json",
         &json!({"unsigned": unsigned, "signed": signed, "records": records}),
     );
 }
@@ -492,13 +492,13 @@ fn what_must_be_refused_is_refused() {
         .iter()
         .map(|(schema, what, bytes)| json!({"schema": schema, "what": what, "hex": to_hex(bytes)}))
         .collect();
-    hold("refused", &Value::Array(made));
+    hold("refused.json", &Value::Array(made));
 }
 
 /// The committed bytes themselves decode, whatever today's encoder makes.
 #[test]
 fn committed_records_decode() {
-    let vectors = committed("records");
+    let vectors = committed("records.json");
     for record in vectors["records"].as_array().unwrap() {
         let bytes = from_hex(record["hex"].as_str().unwrap()).unwrap();
         let value = |result: duramen::error::Result<Value>| result.unwrap();

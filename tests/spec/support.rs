@@ -25,9 +25,7 @@ pub fn writing() -> bool {
 }
 
 fn vector_path(name: &str) -> PathBuf {
-    root()
-        .join("format-spec/vectors")
-        .join(format!("{name}.json"))
+    root().join("format-spec/vectors").join(name)
 }
 
 /// A vector file as it is committed.
@@ -46,12 +44,28 @@ pub fn committed(name: &str) -> Value {
 pub fn hold(name: &str, made: &Value) {
     if writing() {
         let text = serde_json::to_string_pretty(made).unwrap() + "\n";
-        std::fs::write(vector_path(name), compact(&text)).unwrap();
+        std::fs::write(vector_path(name), ascii(&compact(&text))).unwrap();
         return;
     }
     if let Some(difference) = differ("", &committed(name), made) {
-        panic!("format-spec/vectors/{name}.json{difference}");
+        panic!("format-spec/vectors/{name}{difference}");
     }
+}
+
+/// Anything beyond ASCII as JSON's escapes.
+fn ascii(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
 }
 
 /// Number lists on one line: byte strings would otherwise take a line a byte.
@@ -79,21 +93,38 @@ fn compact(text: &str) -> String {
     out + rest
 }
 
+/// Where the two part, as deep down as can be said.
 fn differ(at: &str, old: &Value, new: &Value) -> Option<String> {
-    match (old, new) {
+    if old == new {
+        return None;
+    }
+    let deeper = match (old, new) {
         (Value::Object(a), Value::Object(b)) => a
-            .keys()
-            .chain(b.keys())
-            .find_map(|key| differ(&format!("{at}/{key}"), a.get(key)?, b.get(key)?))
-            .or_else(|| (a.len() != b.len()).then(|| format!("{at}: other keys"))),
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .find_map(|(key, old)| differ(&format!("{at}/{key}"), old, b.get(key)?)),
+        (Value::Array(a), Value::Array(b)) => a
             .iter()
             .zip(b)
             .enumerate()
-            .find_map(|(n, (a, b))| differ(&format!("{at}/{n}"), a, b)),
-        _ if old == new => None,
-        _ => Some(format!("{at}: is {old}, made {new}")),
+            .find_map(|(n, (old, new))| differ(&format!("{at}/{n}"), old, new)),
+        _ => None,
+    };
+    deeper.or_else(|| Some(format!("{at}: is {old}, made {new}")))
+}
+
+#[test]
+fn a_difference_is_found_wherever_it_is() {
+    let old = serde_json::json!({"a": [1, {"b": 2}], "c": null});
+    for new in [
+        serde_json::json!({"a": [1, {"b": 3}], "c": null}),
+        serde_json::json!({"a": [1], "c": null}),
+        serde_json::json!({"a": [1, {"d": 2}], "c": null}),
+        serde_json::json!({"a": [1, {"b": 2}]}),
+        serde_json::json!({"a": [1, {"b": 2}], "c": null, "d": 1}),
+    ] {
+        assert!(differ("", &old, &new).is_some(), "{new}");
     }
+    assert_eq!(differ("", &old, &old), None);
 }
 
 /// The Python to use.
