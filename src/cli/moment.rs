@@ -37,11 +37,18 @@ impl Moment {
         (part > 0.0 && self.seconds > 0.0).then(|| self.seconds * (1.0 - part) / part)
     }
 
-    /// What stands beside the bar.
-    pub fn words(&self, problems: u64, current: &[u8]) -> String {
-        let mut parts = Vec::new();
+    /// One line for a terminal: phase, bar, numbers, and at last the path, which may be cut off.
+    pub fn words(&self, phase: &str, problems: u64, current: &[u8]) -> String {
+        const WIDTH: usize = 24;
+        let mut parts = vec![text::safe(phase)];
         if self.files_expected > 0 || self.bytes_expected > 0 {
-            parts.push(format!("{:.1} %", self.part() * 100.0));
+            let full = (self.part() * WIDTH as f64) as usize;
+            let tip = if full < WIDTH { ">" } else { "" };
+            parts.push(format!(
+                "[{:<WIDTH$}] {:.1} %",
+                "=".repeat(full) + tip,
+                self.part() * 100.0
+            ));
         }
         if self.files_done > 0 || self.files_expected > 0 {
             parts.push(text::plural(self.files_done, "file", "files"));
@@ -85,10 +92,10 @@ mod tests {
         assert_eq!(moment(300, 200, 1.0).part(), 1.0);
         assert_eq!(moment(50, 200, 10.0).remaining(), Some(30.0));
         assert_eq!(moment(0, 200, 10.0).remaining(), None);
-        let text = moment(1 << 20, 2 << 20, 2.0).words(1, b"/a\x1b[2J");
+        let text = moment(1 << 20, 2 << 20, 2.0).words("snapshot", 1, b"/a\x1b[2J");
         assert_eq!(
             text,
-            "50.0 %  1 file  1.00 MiB of 2.00 MiB, 512 KiB/s  2.0 s left  1 problem  /a\\x1b[2J"
+            "snapshot  [============>           ] 50.0 %  1 file  1.00 MiB of 2.00 MiB, 512 KiB/s  2.0 s left  1 problem  /a\\x1b[2J"
         );
     }
 }

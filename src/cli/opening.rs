@@ -4,13 +4,14 @@ use std::path::Path;
 
 use duramen::error::{Error, Kind, Result};
 use duramen::ops::open::{self, Credential, OpenOptions};
-use duramen::progress::Progress;
+use duramen::progress::Progress as _;
 use duramen::repository::Repository;
 
 use super::commands::init;
 use super::context::Context;
 use super::credentials::{self, Given, Origin};
 use super::places::{self, Place};
+use super::progress::Reporter;
 
 /// How often somebody may mistype a passphrase.
 const TRIES: usize = 3;
@@ -35,35 +36,35 @@ pub fn options(context: &Context, place: &Place) -> Result<OpenOptions> {
 ///
 /// # Errors
 /// As [`open::open`], and [`Kind::Usage`] where nothing was given that could open it.
-pub fn open(context: &Context, progress: &dyn Progress) -> Result<Repository> {
+pub fn open(context: &Context, reporter: &Reporter) -> Result<Repository> {
     let place = Place::choose(&context.global, &context.environment)?;
-    open_place(context, &place, progress)
+    open_place(context, &place, reporter)
 }
 
 /// As [`open()`], but makes the default repository where that is meant and is not there: the first use.
 ///
 /// # Errors
 /// As [`open()`], and those of making it.
-pub fn open_or_make(context: &Context, progress: &dyn Progress) -> Result<Repository> {
+pub fn open_or_make(context: &Context, reporter: &Reporter) -> Result<Repository> {
     let place = Place::choose(&context.global, &context.environment)?;
-    match open_place(context, &place, progress) {
+    match open_place(context, &place, reporter) {
         Err(error)
             if error.kind() == Kind::NoRepository
                 && matches!(place, Place::Default { named: false, .. }) =>
         {
-            match init::make(context, &place, progress) {
+            match init::make(context, &place, reporter) {
                 Ok(made) => made.tell_first_use(context)?,
                 // Another first use was quicker.
                 Err(error) if error.kind() == Kind::Exists => {}
                 Err(error) => return Err(error),
             }
-            open_place(context, &place, progress)
+            open_place(context, &place, reporter)
         }
         other => other,
     }
 }
 
-fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Result<Repository> {
+fn open_place(context: &Context, place: &Place, reporter: &Reporter) -> Result<Repository> {
     let mut options = options(context, place)?;
     let given = Given::collect(&context.global, &context.environment);
     if let Place::Default {
@@ -78,7 +79,7 @@ fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Resu
         options.credentials.extend(default_key(key)?);
         // Without a key the engine still says whether there is a repository at all.
         let missing = options.credentials.is_empty();
-        return open::open(&options, progress).map_err(|error| match error.kind() {
+        return open::open(&options, reporter).map_err(|error| match error.kind() {
             Kind::NoRepository => no_default(&options.location),
             Kind::WrongKey if missing => no_default_key(key),
             _ => name_key_files(error, &given),
@@ -86,9 +87,9 @@ fn open_place(context: &Context, place: &Place, progress: &dyn Progress) -> Resu
     }
     options.credentials = given.read()?;
     if options.credentials.is_empty() {
-        return open_asking(context, options, progress);
+        return open_asking(context, options, reporter);
     }
-    open::open(&options, progress).map_err(|error| name_key_files(error, &given))
+    open::open(&options, reporter).map_err(|error| name_key_files(error, &given))
 }
 
 /// The engine knows the texts of key files, not where they came from.
@@ -105,9 +106,9 @@ fn name_key_files(error: Error, given: &Given<'_>) -> Error {
 fn open_asking(
     context: &Context,
     mut options: OpenOptions,
-    progress: &dyn Progress,
+    reporter: &Reporter,
 ) -> Result<Repository> {
-    match open::open(&options, progress) {
+    match open::open(&options, reporter) {
         Err(error) if error.kind() == Kind::WrongKey => {}
         other => return other,
     }
@@ -117,10 +118,10 @@ fn open_asking(
     let mut tries = 0;
     loop {
         tries += 1;
-        options.credentials = vec![credentials::ask(&options.location)?];
-        match open::open(&options, progress) {
+        options.credentials = vec![reporter.aside(|| credentials::ask(&options.location))?];
+        match open::open(&options, reporter) {
             Err(error) if error.kind() == Kind::WrongKey && tries < TRIES => {
-                context.remark("that passphrase does not open it; try again\n");
+                reporter.note("that passphrase does not open it; try again");
             }
             other => return other,
         }

@@ -63,6 +63,8 @@ struct Shared {
     phase: Mutex<(String, Duration)>,
     current: Mutex<Vec<u8>>,
     bar: Mutex<Option<ProgressBar>>,
+    /// No bar is drawn before.
+    bar_from: Mutex<Duration>,
     finished: Mutex<bool>,
     wake: Condvar,
 }
@@ -120,13 +122,14 @@ impl Shared {
     fn draw(&self) {
         let moment = self.moment();
         let current = lock(&self.current).clone();
+        let phase = lock(&self.phase).0.clone();
+        let words = moment.words(&phase, self.problems.load(Relaxed), &current);
         let mut bar = lock(&self.bar);
-        let bar = bar.get_or_insert_with(new_bar);
-        bar.set_length(1000);
-        bar.set_position((moment.part() * 1000.0) as u64);
-        bar.set_prefix(lock(&self.phase).0.clone());
-        bar.set_message(moment.words(self.problems.load(Relaxed), &current));
-        bar.tick();
+        if self.clock.elapsed() < *lock(&self.bar_from) {
+            return;
+        }
+        // One call, so that it is drawn once.
+        bar.get_or_insert_with(new_bar).set_message(words);
     }
 
     /// A line on standard error, with the bar out of the way.
@@ -143,11 +146,9 @@ impl Shared {
 }
 
 fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
-    bar.with_style(style)
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    let style = ProgressStyle::with_template("{wide_msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
 
 fn text_of(path: &[u8]) -> Option<String> {
@@ -186,6 +187,7 @@ impl Reporter {
             phase: Mutex::new((during.into(), Duration::ZERO)),
             current: Mutex::new(Vec::new()),
             bar: Mutex::new(None),
+            bar_from: Mutex::new(BAR_AFTER),
             finished: Mutex::new(false),
             wake: Condvar::new(),
         });
@@ -208,6 +210,18 @@ impl Reporter {
             ticker: Mutex::new(ticker),
             told,
         }
+    }
+
+    /// Does something that needs the terminal for itself, such as asking for a passphrase. It must not report.
+    pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Whoever would draw waits for the lock.
+        let bar = lock(&self.shared.bar);
+        let result = match &*bar {
+            Some(bar) => bar.suspend(work),
+            None => work(),
+        };
+        *lock(&self.shared.bar_from) = self.shared.clock.elapsed() + BAR_AFTER;
+        result
     }
 
     /// Takes the bar away; a script is told at least once how far the work went. May be called twice.
@@ -251,12 +265,12 @@ fn tick(shared: &Shared, style: Style, told: &AtomicBool) {
             return;
         }
         match style {
-            Style::Bar if shared.clock.elapsed() >= BAR_AFTER => shared.draw(),
+            Style::Bar => shared.draw(),
             Style::Lines => {
                 told.store(true, Relaxed);
                 shared.status_line();
             }
-            Style::Bar | Style::Silent => {}
+            Style::Silent => {}
         }
     }
 }

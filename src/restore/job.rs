@@ -10,9 +10,9 @@ use super::report::add;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::format::entry::{Content, Node};
-use crate::fs::Dir;
+use crate::fs::{Dir, Identity};
 use crate::repository::Listed;
-use crate::target::files::{Meta, Special, Writing, apply_to_member, make};
+use crate::target::files::{self as target, Meta, Special, Writing, apply_to_member, make};
 
 /// Files that stay open at once while their content comes in.
 const OPEN_MAX: usize = 256;
@@ -22,8 +22,8 @@ const OPEN_MAX: usize = 256;
 pub(super) enum Way {
     /// Written anew.
     Write,
-    /// The content is right already; only the metadata is set.
-    Correct,
+    /// The content is right already; only the metadata of this inode is set.
+    Correct(Identity),
 }
 
 /// One name that is no directory.
@@ -223,11 +223,11 @@ impl Job {
             return Ok(());
         }
         let path = || self.path(task);
-        let meta = task.meta(&self.listed, path);
+        let meta = task.meta(&self.listed, Some(&path));
         match self.appear(task, &meta) {
             Ok(applied) => {
                 self.decide(Fate::Done(applied.identity));
-                if self.way == Way::Correct {
+                if matches!(self.way, Way::Correct(_)) {
                     add(&task.report.unchanged, 1);
                     task.skip_bytes(self.size());
                 } else {
@@ -242,8 +242,10 @@ impl Job {
 
     fn appear(&self, task: &Task<'_>, meta: &Meta) -> Result<crate::target::files::Applied> {
         let (dir, name, rules) = (&self.dir, self.name(), task.rules);
-        if self.way == Way::Correct {
-            return apply_to_member(dir, name, meta, rules);
+        if let Way::Correct(identity) = self.way {
+            return apply_to_member(dir, name, meta, rules, |stat| {
+                target::identity(stat) == identity
+            });
         }
         let special = match &self.listed.entry.node {
             Node::File { size, content } => {

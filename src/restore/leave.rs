@@ -40,7 +40,7 @@ impl Left {
         if task.options.dry_run {
             return Ok(());
         }
-        let meta = task.meta(listed, path);
+        let meta = task.meta(listed, Some(&path));
         match apply_to_directory(&self.dir, &meta, task.rules) {
             Ok(applied) => task.note_applied(applied, path)?,
             Err(error) => return task.problem(path(), error),

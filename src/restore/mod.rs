@@ -35,6 +35,7 @@ use std::path::Path;
 pub use self::options::{Overwrite, RestoreOptions, RestoreSummary};
 use self::task::Task;
 use self::walk::{Place, Walk};
+use self::window::Size;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::format::entry::Node;
@@ -54,6 +55,16 @@ pub fn run(
     options: &RestoreOptions,
     progress: &dyn Progress,
 ) -> Result<RestoreSummary> {
+    within(Size::default(), repository, snapshot, options, progress)
+}
+
+fn within(
+    window: Size,
+    repository: &Repository,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    progress: &dyn Progress,
+) -> Result<RestoreSummary> {
     let clock = SystemClock::default();
     progress.phase("restore");
     let path = normal(options.path.as_deref().unwrap_or(b"/"));
@@ -65,7 +76,8 @@ pub fn run(
         let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         path[..end].to_vec()
     };
-    let task = Task::new(repository, snapshot, options, progress, base)?;
+    let mut task = Task::new(repository, snapshot, options, progress, base)?;
+    task.window = window;
     let (target, existed) = target(&options.target, options.dry_run)?;
     let is_root = match &target {
         Place::Made { dir, .. } => Dir::root(Path::new("/"))?.identity() == dir.identity(),
@@ -81,8 +93,11 @@ pub fn run(
         Walk::member_only(&task, top, target)?;
     }
     if let Some(disk) = disk.filter(|_| !options.dry_run) {
-        disk.with_fd(|fd| rustix::fs::syncfs(fd))
-            .map_err(|errno| disk.error("write out", b"", errno))?;
+        match disk.with_fd(|fd| rustix::fs::syncfs(fd)) {
+            // The target may be searched but not listed, and so is open only by name.
+            Err(rustix::io::Errno::BADF) => rustix::fs::sync(),
+            done => done.map_err(|errno| disk.error("write out", b"", errno))?,
+        }
     }
     Ok(task.report.finish(clock.elapsed().as_secs_f64()))
 }

@@ -6,6 +6,7 @@ use super::asked::Asked;
 use super::filter::{Filter, Verdict};
 use super::options::RestoreOptions;
 use super::report::{Report, add};
+use super::window::Size;
 use crate::error::{Error, Result};
 use crate::format::entry::XattrValue;
 use crate::format::snapshot::Snapshot;
@@ -23,6 +24,7 @@ pub(super) struct Task<'a> {
     pub(super) filter: Filter,
     pub(super) asked: Asked,
     pub(super) rules: Rules,
+    pub(super) window: Size,
     owners: Owners,
     /// Absolute path in the snapshot that the target stands for; empty for the root.
     pub(super) base: Vec<u8>,
@@ -59,6 +61,7 @@ impl<'a> Task<'a> {
                 privileged,
                 sparse: options.sparse,
             },
+            window: Size::default(),
             owners: if options.numeric_owner {
                 Owners::by_number()
             } else {
@@ -92,8 +95,9 @@ impl<'a> Task<'a> {
         taken
     }
 
-    /// What is to be set on the entry. What is stored of its attributes but cannot be read is told and left out.
-    pub(super) fn meta(&self, listed: &Listed, path: impl Fn() -> Vec<u8>) -> Meta {
+    /// What is to be set on the entry. What is stored of its attributes but cannot be read is left out, and told
+    /// where `path` is given.
+    pub(super) fn meta(&self, listed: &Listed, path: Option<&dyn Fn() -> Vec<u8>>) -> Meta {
         let entry = &listed.entry;
         let mut xattrs = Vec::with_capacity(entry.xattrs.len());
         for xattr in &entry.xattrs {
@@ -104,13 +108,16 @@ impl<'a> Task<'a> {
             match value {
                 Ok(value) => xattrs.push((xattr.name.clone(), value)),
                 Err(error) => {
+                    let Some(path) = path.map(|path| path()) else {
+                        continue;
+                    };
                     let error = Error::new(
                         error.kind(),
                         format!("the attribute {} is left out", xattr.name.escape_ascii()),
                     )
-                    .subject(lossy(&path()))
+                    .subject(lossy(&path))
                     .cause(error);
-                    self.report.unreadable(path(), &error);
+                    self.report.unreadable(path, &error);
                 }
             }
         }

@@ -19,7 +19,8 @@ use crate::format::entry::{Directory, Node, name_is_safe};
 use crate::fs::{Dir, Stat, StatKind};
 use crate::repository::Listed;
 use crate::target::files::{
-    Sweep, Writing, lend_access, look, make_directory, names, read_link, remove_directory, unlink,
+    Sweep, Writing, identity, lend_access, look, make_directory, names, read_link,
+    remove_directory, unlink,
 };
 
 /// Existing files up to this size are rewritten whole, also where rewriting in place is asked for.
@@ -153,7 +154,7 @@ impl<'t, 'r> Walk<'t, 'r> {
                     }
                 }
             }
-            if self.window.is_full() {
+            if self.window.is_full(self.task.window) {
                 self.window.end(self.task)?;
             }
         }
@@ -267,9 +268,6 @@ impl<'t, 'r> Walk<'t, 'r> {
         let made = existing.and_then(|existing| match existing {
             Some(stat) if stat.is_directory() => {
                 let dir = above.open_child(&name)?;
-                if !dry && !self.task.rules.privileged {
-                    lend_access(&dir, &stat);
-                }
                 let keep = match overwrite {
                     Overwrite::Never => true,
                     Overwrite::IfNewer => stat.mtime >= mtime,
@@ -277,6 +275,8 @@ impl<'t, 'r> Walk<'t, 'r> {
                 };
                 if keep {
                     self.levels[index].listed = None;
+                } else if !dry && !self.task.rules.privileged {
+                    lend_access(&dir, &stat);
                 }
                 Ok(Some(Place::Made { dir, fresh: false }))
             }
@@ -385,7 +385,7 @@ impl<'t, 'r> Walk<'t, 'r> {
                 add(&report.restored, 1);
                 self.task.restored_bytes(size);
             }
-            Way::Correct => {
+            Way::Correct(_) => {
                 add(&report.unchanged, 1);
                 self.task.skip_bytes(size);
             }
@@ -434,7 +434,11 @@ impl<'t, 'r> Walk<'t, 'r> {
             }
             _ => false,
         };
-        Ok(Some(if same { Way::Correct } else { Way::Write }))
+        Ok(Some(if same {
+            Way::Correct(identity(stat))
+        } else {
+            Way::Write
+        }))
     }
 
     /// Makes the directory `name`, which is in the way of something else, empty, or says that it may not be.

@@ -19,10 +19,24 @@ use crate::id::ChunkId;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::repository::{ChunkKind, Location};
 
-/// Pieces of content in a window.
-const PIECES_MAX: usize = 64 << 10;
-/// Names in a window.
-const NAMES_MAX: usize = 20_000;
+/// How much a window holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Pieces of content.
+    pub(super) pieces: usize,
+    /// Names.
+    pub(super) names: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            pieces: 64 << 10,
+            names: 20_000,
+        }
+    }
+}
+
 /// Pieces or small jobs that a thread takes at once.
 const BATCH: usize = 64;
 /// Runs of data shorter than this find room without being told of before.
@@ -57,9 +71,9 @@ pub(super) struct Window {
 
 impl Window {
     /// Whether it should be ended before more is added.
-    pub(super) fn is_full(&self) -> bool {
-        self.needed.len() >= PIECES_MAX
-            || self.jobs.len() + self.links.len() + self.left.len() >= NAMES_MAX
+    pub(super) fn is_full(&self, size: Size) -> bool {
+        self.needed.len() >= size.pieces
+            || self.jobs.len() + self.links.len() + self.left.len() >= size.names
     }
 
     /// A further name of something restored before it.
@@ -131,7 +145,7 @@ impl Window {
                 }
             }
             offset = end;
-            if self.needed.len() >= PIECES_MAX {
+            if self.needed.len() >= task.window.pieces {
                 reserve(task, job, run);
                 run = end..end;
                 self.drain(task)?;

@@ -96,9 +96,14 @@ fn differ(at: &str, old: &Value, new: &Value) -> Option<String> {
     }
 }
 
+/// The Python to use.
+pub fn interpreter() -> String {
+    std::env::var("DURAMEN_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
 /// Runs a script of `tests/reader/`.
 pub fn python(script: &str, arguments: &[&str]) -> Output {
-    let interpreter = std::env::var("DURAMEN_PYTHON").unwrap_or_else(|_| "python3".into());
+    let interpreter = interpreter();
     let output = Command::new(&interpreter)
         .arg(root().join("tests/reader").join(script))
         .args(arguments)

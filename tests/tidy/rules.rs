@@ -168,7 +168,7 @@ fn crate_paths(path: &str, code: &str) -> Vec<(usize, String)> {
 
 /// Which room may import which.
 pub fn imports(path: &str, text: &str) -> Findings {
-    if path == "src/lib.rs" {
+    if path == "src/lib.rs" || is_test(path) {
         return Vec::new();
     }
     let room = match path {
@@ -312,6 +312,33 @@ pub fn test_files_are_for_tests(path: &str, text: &str) -> Findings {
         .collect()
 }
 
+/// Files below `src` that the file at `path` includes for tests alone.
+pub fn files_for_tests(path: &str, text: &str) -> Vec<String> {
+    let stem = path.strip_suffix(".rs").unwrap_or(path);
+    let folder = match stem.rsplit_once('/') {
+        Some((folder, "mod" | "lib" | "main")) => folder,
+        _ => stem,
+    };
+    let modules = |code: &str| -> Vec<String> {
+        tokens(code)
+            .windows(3)
+            .filter(|window| window[0].text == "mod" && window[2].text == ";")
+            .map(|window| window[1].text.to_owned())
+            .collect()
+    };
+    let kept = modules(&production(text));
+    modules(&super::text::code(text))
+        .into_iter()
+        .filter(|name| !kept.contains(name))
+        .flat_map(|name| {
+            [
+                format!("{folder}/{name}.rs"),
+                format!("{folder}/{name}/mod.rs"),
+            ]
+        })
+        .collect()
+}
+
 /// No test is switched off.
 pub fn ignored_tests(_path: &str, text: &str) -> Findings {
     let code = super::text::code(text);
@@ -377,14 +404,27 @@ fn lines_where(text: &str, offends: impl Fn(&str) -> bool, why: &str) -> Finding
         .collect()
 }
 
-/// Names among `files` that none of the `readers` mentions.
+/// Files that none of the `readers` mentions, by their name or, in quotes, by its stem.
 pub fn unread<'f>(files: &[&'f str], readers: &[&str]) -> Vec<&'f str> {
     files
         .iter()
         .copied()
         .filter(|file| {
             let name = file.rsplit('/').next().unwrap_or(file);
-            !readers.iter().any(|text| text.contains(name))
+            let stem = format!("\"{}\"", name.split('.').next().unwrap_or(name));
+            !readers
+                .iter()
+                .any(|text| text.contains(name) || text.contains(&stem))
         })
+        .collect()
+}
+
+/// Files that the links of a Markdown text point to, as they stand there, without anchors and without other sites.
+pub fn links(markdown: &str) -> Vec<&str> {
+    markdown
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next())
+        .filter(|link| !link.is_empty() && !link.contains("://"))
         .collect()
 }

@@ -42,8 +42,10 @@ pub fn run(context: &Context, args: &CheckArgs) -> Result<ExitCode> {
     };
     let summary = check::run(&repository, &options, &reporter)?;
     reporter.finish();
+    // Whoever looks at one terminal has seen the findings as they were made.
+    let seen = context.environment.stdout_terminal && context.environment.stderr_terminal;
     context.tell(&object(&summary, args.read_data), || {
-        words(&summary, args.read_data)
+        words(&summary, args.read_data, seen)
     })?;
     Ok(exit::of_check(&summary))
 }
@@ -81,9 +83,10 @@ fn object(summary: &CheckSummary, read_data: bool) -> SummaryObject {
     }
 }
 
-fn words(summary: &CheckSummary, read_data: bool) -> String {
+fn words(summary: &CheckSummary, read_data: bool, seen: bool) -> String {
     let mut words = String::new();
-    for finding in &summary.findings {
+    let findings = if seen { &[][..] } else { &summary.findings };
+    for finding in findings {
         words.push_str(&format!(
             "{}  {}: {}\n",
             if finding.damage { "damage" } else { "note  " },
@@ -94,7 +97,7 @@ fn words(summary: &CheckSummary, read_data: bool) -> String {
     let hidden = summary
         .finding_count
         .saturating_sub(summary.findings.len() as u64);
-    if hidden > 0 {
+    if hidden > 0 && !seen {
         words.push_str(&format!("and {} more\n", text::count(hidden)));
     }
     words.push_str(&format!(
@@ -141,10 +144,11 @@ mod tests {
             ..CheckSummary::default()
         };
         assert_eq!(exit::of_check(&summary), exit::DONE);
-        assert!(words(&summary, false).ends_with("no damage found\n"));
+        assert!(words(&summary, false, false).ends_with("no damage found\n"));
         summary.findings[0].damage = true;
         assert_eq!(exit::of_check(&summary), ExitCode::from(4));
-        assert!(words(&summary, false).starts_with("damage  packs/ab: no segment"));
+        assert!(words(&summary, false, false).starts_with("damage  packs/ab: no segment"));
+        assert!(words(&summary, false, true).starts_with("checked "));
         let object = documented("check", &object(&summary, true));
         assert_eq!(object["num_errors"], 1);
         assert_eq!(object["findings"][0]["subject"], "packs/ab");

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use duramen::error::{Error, Kind, Result};
 use duramen::ops::init::{self, InitSummary};
 use duramen::ops::open::{self, Credential};
-use duramen::progress::Progress;
 use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::credentials::{self, Given, Origin};
 use crate::cli::opening;
 use crate::cli::places::{self, Place};
+use crate::cli::progress::Reporter;
 use crate::cli::{exit, text, time};
 
 /// A repository that was just made.
@@ -61,10 +61,10 @@ pub fn run(context: &Context) -> Result<ExitCode> {
 ///
 /// # Errors
 /// [`Kind::Exists`] where one is there, [`Kind::Usage`] where nothing says what shall open it.
-pub fn make(context: &Context, place: &Place, progress: &dyn Progress) -> Result<Made> {
+pub fn make(context: &Context, place: &Place, reporter: &Reporter) -> Result<Made> {
     let mut options = opening::options(context, place)?;
     // A key file must not be generated, nor a person asked, for a repository that is there already.
-    match open::open(&options, progress) {
+    match open::open(&options, reporter) {
         Err(error) if error.kind() == Kind::NoRepository => {}
         Err(error) if error.kind() != Kind::WrongKey => return Err(error),
         Ok(_) | Err(_) => {
@@ -89,13 +89,13 @@ pub fn make(context: &Context, place: &Place, progress: &dyn Progress) -> Result
             key_file(key)?
         }
         (None, Place::Named(location)) if context.environment.can_ask => {
-            (credentials::ask_new(location)?, None)
+            (reporter.aside(|| credentials::ask_new(location))?, None)
         }
         (None, Place::Named(location)) => return Err(credentials::missing(location)),
     };
     options.credentials = vec![credential];
     Ok(Made {
-        summary: init::run(&options, progress)?,
+        summary: init::run(&options, reporter)?,
         key_file,
         default: matches!(place, Place::Default { .. }),
     })

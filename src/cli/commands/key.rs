@@ -147,7 +147,10 @@ fn add(context: &Context, args: &AddArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("key add");
     let repository = opening::open(context, &reporter)?;
     let (credential, key_file) = match named.as_slice() {
-        [] => (credentials::ask_new("the new key slot")?, None),
+        [] => (
+            reporter.aside(|| credentials::ask_new("the new key slot"))?,
+            None,
+        ),
         [Origin::KeyFile(path)] => init::key_file(path)?,
         [one] => (one.read()?, None),
         _ => return Err(credentials::several()),

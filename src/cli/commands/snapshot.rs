@@ -191,50 +191,56 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
         Some(parent) => format!("{}, compared with {}", summary.kind.word(), parent.short()),
         None => format!("{}, compared with none", summary.kind.word()),
     };
-    let rows = [
+    let lines = [
         (
             "files",
-            counters.files_new,
-            counters.files_changed,
-            counters.files_unmodified,
+            [
+                counters.files_new,
+                counters.files_changed,
+                counters.files_unmodified,
+            ],
         ),
         (
             "folders",
-            counters.dirs_new,
-            counters.dirs_changed,
-            counters.dirs_unmodified,
+            [
+                counters.dirs_new,
+                counters.dirs_changed,
+                counters.dirs_unmodified,
+            ],
         ),
     ];
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|(what, new, changed, unmodified)| {
-            vec![
-                (*what).to_string(),
-                text::count(*new),
-                "new,".into(),
-                text::count(*changed),
-                "changed,".into(),
-                text::count(*unmodified),
-                "unmodified".into(),
-            ]
-        })
-        .collect();
-    let mut words = text::table(&rows, &[false, true, false, true, false, true])
-        .lines()
-        .map(|line| format!("{line}\n"))
-        .collect::<String>();
+    let lines = lines.map(|(what, numbers)| (what, numbers.map(text::count)));
+    let width = |at: usize| {
+        lines
+            .iter()
+            .map(|(_, numbers)| numbers[at].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let mut words = String::new();
+    for (what, [new, changed, unmodified]) in &lines {
+        words.push_str(&format!(
+            "{what:<9}  {new:>0$} new, {changed:>1$} changed, {unmodified:>2$} unmodified\n",
+            width(0),
+            width(1),
+            width(2)
+        ));
+    }
     words.push_str(&format!(
         "processed  {}, {}, in {}\n",
         text::plural(json::files_processed(counters), "file", "files"),
         size::show(counters.bytes_processed),
         time::span(summary.seconds)
     ));
-    words.push_str(&format!(
-        "added      {}{}, stored as {}\n",
-        size::show(counters.data_added),
-        if dry_run { " (nothing written)" } else { "" },
-        size::show(counters.data_added_packed)
-    ));
+    words.push_str(&if dry_run {
+        format!("would add  {}\n", size::show(counters.data_added))
+    } else {
+        format!(
+            "added      {}, stored as {}\n",
+            size::show(counters.data_added),
+            size::show(counters.data_added_packed)
+        )
+    });
     if let Some(git) = &summary.git {
         words.push_str(&format!(
             "git        {}{}\n",
@@ -302,8 +308,8 @@ mod tests {
     fn the_summary_for_people() {
         assert_eq!(
             words(&summary(State::Partial), false),
-            "files    12  new,  3  changed,  1,204  unmodified\n\
-             folders   1  new,  2  changed,    310  unmodified\n\
+            "files      12 new, 3 changed, 1,204 unmodified\n\
+             folders     1 new, 2 changed,   310 unmodified\n\
              processed  1,219 files, 5.00 GiB, in 1.5 s\n\
              added      12.0 MiB, stored as 4.00 MiB\n\
              missing    1 problem: something could not be read as it should be\n\

@@ -26,6 +26,9 @@ pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
     }
     let text = if context.global.json {
         output::json_line(&found.iter().map(SnapshotObject::of).collect::<Vec<_>>())?
+    } else if found.is_empty() {
+        context.remark("no snapshots\n");
+        String::new()
     } else {
         table(&found, context.colour_on_stdout())
     };
@@ -92,9 +95,6 @@ fn newest_of_each(snapshots: Vec<Snapshot>, latest: usize) -> Vec<Snapshot> {
 }
 
 fn table(snapshots: &[Snapshot], colour: bool) -> String {
-    if snapshots.is_empty() {
-        return "no snapshots\n".into();
-    }
     let heads = [
         "id", "time", "host", "tags", "kind", "state", "size", "paths",
     ];

@@ -8,9 +8,9 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::meta::{self, Applied, Handle, Meta};
-use super::{Rules, Temporary};
+use super::{Rules, Temporary, identity};
 use crate::error::{Error, Kind, Result};
-use crate::fs::{Dir, Identity, Stat, StatKind, of_descriptor};
+use crate::fs::{Dir, Identity, StatKind, of_descriptor};
 
 /// Zeros are left out by whole blocks of this size; no file system keeps smaller holes.
 const BLOCK: u64 = 4096;
@@ -213,13 +213,6 @@ fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-fn identity(stat: &Stat) -> Identity {
-    Identity {
-        device: stat.device,
-        inode: stat.inode,
-    }
-}
-
 fn write_all(fd: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::pwrite(fd, bytes, offset) {
@@ -289,6 +282,7 @@ fn runs_of_data(offset: u64, bytes: &[u8]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)]
     use super::*;
 
     #[test]
@@ -301,8 +295,8 @@ mod tests {
         );
         bytes[4096] = 1;
         bytes[3 * 4096 - 1] = 1;
-        assert_eq!(runs_of_data(8192, &bytes), [4096..3 * 4096]);
-        assert_eq!(runs_of_data(0, &bytes[..10]), [0..10]);
+        assert_eq!(runs_of_data(8192, &bytes), vec![4096..3 * 4096]);
+        assert_eq!(runs_of_data(0, &bytes[..10]), vec![0..10]);
         assert!(runs_of_data(0, &[]).is_empty());
     }
 }

@@ -8,9 +8,9 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::Rules;
+use super::{Rules, identity};
 use crate::clock::Nanos;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Identity, Stat, StatKind, of_descriptor};
 
 const SETUID: u32 = 0o4000;
@@ -194,14 +194,29 @@ pub fn apply_to_directory(dir: &Dir, meta: &Meta, rules: Rules) -> Result<Applie
         .map_err(|errno| dir.error("set the metadata of", b"", errno))?
 }
 
-/// Sets the metadata of `name` in `dir`, whatever it is; never follows a symbolic link.
+/// Sets the metadata of `name` in `dir`, whatever it is, as long as it is what `expected` says; never follows a
+/// symbolic link. Whoever may write in the directory could have put something else there, even another name of a file
+/// that is not his, and that must not get a new owner.
 ///
 /// # Errors
-/// Where it cannot even be looked at; what cannot be set stands in what is returned.
-pub fn apply_to_member(dir: &Dir, name: &[u8], meta: &Meta, rules: Rules) -> Result<Applied> {
+/// Where it is something else, or cannot even be looked at; what cannot be set stands in what is returned.
+pub fn apply_to_member(
+    dir: &Dir,
+    name: &[u8],
+    meta: &Meta,
+    rules: Rules,
+    expected: impl Fn(&Stat) -> bool,
+) -> Result<Applied> {
     let path = dir.path_of(name);
-    with_member(dir, name, |handle| apply(handle, meta, rules, &path))
-        .map_err(|errno| dir.error("set the metadata of", name, errno))?
+    with_member(dir, name, |handle| {
+        let stat = of_descriptor(handle.fd()).map_err(|errno| dir.error("look at", name, errno))?;
+        if !expected(&stat) {
+            return Err(Error::new(Kind::Conflict, "was replaced meanwhile")
+                .subject(String::from_utf8_lossy(&path).into_owned()));
+        }
+        apply(handle, meta, rules, &path)
+    })
+    .map_err(|errno| dir.error("set the metadata of", name, errno))?
 }
 
 /// Lets the owner of an existing directory (this process, which is not root) work in it until its metadata is set.
@@ -287,10 +302,7 @@ pub(super) fn apply(handle: Handle<'_>, meta: &Meta, rules: Rules, path: &[u8]) 
     let look = || of_descriptor(handle.fd()).map_err(|errno| wrong("look at", errno));
     let mut stat = look()?;
     let mut applied = Applied {
-        identity: Identity {
-            device: stat.device,
-            inode: stat.inode,
-        },
+        identity: identity(&stat),
         bits_dropped: false,
         withheld: 0,
         problems: Vec::new(),

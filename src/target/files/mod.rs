@@ -28,6 +28,7 @@ pub use temporary::Temporary;
 
 #[cfg(doc)]
 use crate::fs::Dir;
+use crate::fs::{Identity, Stat};
 
 /// What this process may and should do.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,15 @@ pub struct Rules {
     pub privileged: bool,
     /// Leave long runs of zeros unwritten, so that they take no space.
     pub sparse: bool,
+}
+
+/// Which inode a stat is about.
+#[must_use]
+pub fn identity(stat: &Stat) -> Identity {
+    Identity {
+        device: stat.device,
+        inode: stat.inode,
+    }
 }
 
 /// A whole system error's place among those that end a restore: nothing more can be written anywhere.

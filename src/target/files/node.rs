@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, Mode, makedev};
 use super::meta::{Applied, Meta, apply_to_member};
 use super::{Rules, Temporary};
 use crate::error::{Error, Kind, Result};
-use crate::fs::{Dir, Identity, of_member};
+use crate::fs::{Dir, Identity, StatKind, of_member};
 
 /// What to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,20 @@ pub enum Special<'e> {
     CharDevice(u32, u32),
     /// A block device, major and minor number.
     BlockDevice(u32, u32),
+}
+
+impl Special<'_> {
+    /// What the system will say it is.
+    #[must_use]
+    pub fn kind(&self) -> StatKind {
+        match *self {
+            Self::Symlink(_) => StatKind::Symlink,
+            Self::Fifo => StatKind::Fifo,
+            Self::Socket => StatKind::Socket,
+            Self::CharDevice(major, minor) => StatKind::CharDevice { major, minor },
+            Self::BlockDevice(major, minor) => StatKind::BlockDevice { major, minor },
+        }
+    }
 }
 
 /// Makes it under `name`, complete with metadata, in place of whatever (but a directory) stands there.
@@ -56,30 +70,27 @@ pub fn make(
         }
         _ => error,
     })?;
-    let applied = apply_to_member(dir, temporary.name(), meta, rules)?;
+    let kind = special.kind();
+    let applied = apply_to_member(dir, temporary.name(), meta, rules, |stat| stat.kind == kind)
+        .map_err(|error| error.subject(String::from_utf8_lossy(&dir.path_of(name)).into_owned()))?;
     temporary.rename(name)?;
     Ok(applied)
 }
 
-/// Makes `name` in `dir` another name of `first` (which must still be the inode `identity`), in place of whatever
+/// Makes `name` in `dir` another name of `first` (which must still be that `inode`), in place of whatever
 /// (but a directory) stands there. False where `name` was that already.
 ///
 /// # Errors
 /// Names the path; nothing has changed then.
 pub fn link(
     first: (&Arc<Dir>, &[u8]),
-    identity: Identity,
+    inode: Identity,
     dir: &Arc<Dir>,
     name: &[u8],
 ) -> Result<bool> {
-    let which = |dir: &Dir, name: &[u8]| {
-        of_member(dir, name).map(|stat| Identity {
-            device: stat.device,
-            inode: stat.inode,
-        })
-    };
+    let which = |dir: &Dir, name: &[u8]| of_member(dir, name).map(|stat| super::identity(&stat));
     // Renaming one name of an inode over another does nothing at all, so it must not come to that.
-    if which(dir, name) == Ok(identity) {
+    if which(dir, name) == Ok(inode) {
         return Ok(false);
     }
     let (temporary, ()) = Temporary::create(dir, name, |parent, temporary| {
@@ -87,7 +98,7 @@ pub fn link(
             .0
             .with_fd(|from| rustix::fs::linkat(from, first.1, parent, temporary, AtFlags::empty()))
     })?;
-    if which(dir, temporary.name()) != Ok(identity) {
+    if which(dir, temporary.name()) != Ok(inode) {
         return Err(Error::new(
             Kind::Conflict,
             "cannot link: the first name was replaced meanwhile",

@@ -8,9 +8,13 @@ use std::path::Path;
 use super::lab::{Lab, Part, entry, linked, noise, symlink, xattr};
 use super::*;
 use crate::format::entry::{Content, Entry};
+use crate::format::snapshot::PathBytes;
 use crate::progress::Silent;
 
-fn options(target: &Path) -> RestoreOptions {
+mod existing;
+mod trouble;
+
+pub(super) fn options(target: &Path) -> RestoreOptions {
     RestoreOptions {
         path: None,
         target: target.to_path_buf(),
@@ -29,12 +33,12 @@ fn options(target: &Path) -> RestoreOptions {
     }
 }
 
-fn restore(lab: &Lab, snapshot: &Snapshot, options: &RestoreOptions) -> RestoreSummary {
+pub(super) fn restore(lab: &Lab, snapshot: &Snapshot, options: &RestoreOptions) -> RestoreSummary {
     run(&lab.repository, snapshot, options, &Silent).unwrap()
 }
 
 /// Every path below `root`, sorted, temporaries too.
-fn paths(root: &Path) -> Vec<String> {
+pub(super) fn paths(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -50,7 +54,7 @@ fn paths(root: &Path) -> Vec<String> {
     found
 }
 
-fn inline(name: &str, bytes: &[u8]) -> Entry {
+pub(super) fn inline(name: &str, bytes: &[u8]) -> Entry {
     entry(
         name,
         Node::File {
@@ -60,8 +64,20 @@ fn inline(name: &str, bytes: &[u8]) -> Entry {
     )
 }
 
-fn nanos(meta: &fs::Metadata) -> i64 {
+pub(super) fn nanos(meta: &fs::Metadata) -> i64 {
     meta.mtime() * 1_000_000_000 + meta.mtime_nsec()
+}
+
+/// A snapshot of one folder `d` with these files.
+pub(super) fn folder(lab: &mut Lab, members: Vec<Entry>) -> Snapshot {
+    let d = lab.dir("d", members);
+    lab.snapshot(vec![d])
+}
+
+pub(super) fn no_temporaries(root: &Path) {
+    let left = paths(root);
+    let temporary = left.iter().find(|path| path.contains(".duramen-"));
+    assert_eq!(temporary, None);
 }
 
 #[test]
@@ -158,4 +174,96 @@ fn a_path_goes_inside_and_a_file_under_its_name() {
     asked.path = Some(b"/etc/none".to_vec());
     let error = run(&lab.repository, &snapshot, &asked, &Silent).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[test]
+fn small_windows_give_the_same_tree() {
+    let mut lab = Lab::new();
+    lab.cut = 1000;
+    let big = noise(10, 100_000);
+    let shared = noise(11, 5_000);
+    let mut top = Vec::new();
+    for d in 0..6 {
+        let mut members = vec![lab.file("big", &big), linked(lab.file("l", &shared), 1, 6)];
+        for f in 0..10 {
+            let bytes = [&shared[..], &[d, f]].concat();
+            members.push(lab.file(&format!("f{f}"), &bytes));
+        }
+        top.push(lab.dir(&format!("d{d}"), members));
+    }
+    let snapshot = lab.snapshot(top);
+    for (pieces, names) in [(1, 1), (7, 3), (64, 50), (100_000, 100_000)] {
+        let place = tempfile::tempdir().unwrap();
+        let mut asked = options(place.path());
+        // Reading back makes every window wait for the disk.
+        asked.verify = names == 50;
+        let window = Size { pieces, names };
+        let summary = within(window, &lab.repository, &snapshot, &asked, &Silent).unwrap();
+        assert_eq!(summary.problems, []);
+        assert_eq!(summary.files_restored, 72);
+        assert_eq!(summary.files_verified, if asked.verify { 72 } else { 0 });
+        assert_eq!(summary.bytes_restored, summary.total_bytes);
+        assert_eq!(paths(place.path()).len(), 78);
+        for d in 0..6u8 {
+            let at = |name: &str| place.path().join(format!("d{d}")).join(name);
+            assert!(fs::read(at("big")).unwrap() == big);
+            assert_eq!(at("l").metadata().unwrap().nlink(), 6);
+            for f in 0..10 {
+                let bytes = [&shared[..], &[d, f]].concat();
+                assert!(fs::read(at(&format!("f{f}"))).unwrap() == bytes);
+            }
+            assert_eq!(
+                nanos(&at("").metadata().unwrap()),
+                1_600_000_000_123_456_789
+            );
+        }
+    }
+}
+
+#[test]
+fn patterns_choose_and_parents_come_along() {
+    let mut lab = Lab::new();
+    let c = lab.dir("c", vec![inline("x.txt", b"1"), inline("y.bin", b"2")]);
+    let a = lab.dir("a", vec![c, inline("z.txt", b"3")]);
+    let b = lab.dir("b", vec![inline("y.bin", b"4")]);
+    let snapshot = lab.snapshot(vec![a, b]);
+    let run = |include: &[&str], exclude: &[&str]| {
+        let place = tempfile::tempdir().unwrap();
+        let mut asked = options(place.path());
+        asked.include = include.iter().map(|p| (*p).into()).collect();
+        asked.exclude = exclude.iter().map(|p| (*p).into()).collect();
+        let summary = restore(&lab, &snapshot, &asked);
+        assert_eq!(summary.total_files, summary.files_restored);
+        let parent = place.path().join("a");
+        if parent.exists() {
+            assert_eq!(
+                nanos(&parent.metadata().unwrap()),
+                1_600_000_000_123_456_789
+            );
+        }
+        paths(place.path())
+    };
+    assert_eq!(run(&["*.txt"], &[]), ["a", "a/c", "a/c/x.txt", "a/z.txt"]);
+    assert_eq!(run(&["/a/c"], &["*.bin"]), ["a", "a/c", "a/c/x.txt"]);
+    assert_eq!(run(&[], &["/a"]), ["b", "b/y.bin"]);
+    assert_eq!(run(&["nothing"], &[]), Vec::<String>::new());
+}
+
+#[test]
+fn zeros_become_holes_where_asked() {
+    let mut lab = Lab::new();
+    let mut content = vec![0; 4 << 20];
+    content[1 << 20] = 1;
+    let file = lab.file("f", &content);
+    let snapshot = folder(&mut lab, vec![file]);
+    for sparse in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let mut asked = options(place.path());
+        asked.sparse = sparse;
+        restore(&lab, &snapshot, &asked);
+        let path = place.path().join("d/f");
+        assert!(fs::read(&path).unwrap() == content);
+        let kept = path.metadata().unwrap().blocks() * 512;
+        assert_eq!(kept < 64 << 10, sparse, "{kept}");
+    }
 }

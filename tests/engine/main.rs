@@ -1,0 +1,11 @@
+//! The engine in process, over storages that can be stopped, filled up and tampered with: what every storage must
+//! keep, what a death at any write may leave behind, and what becomes of every kind of damage.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod cache;
+mod crash;
+mod damage;
+mod keys;
+mod lab;
+mod storage;
