@@ -117,7 +117,8 @@ impl Error {
     pub fn io_named(action: &str, subject: impl Into<String>, error: impl Into<io::Error>) -> Self {
         let error = error.into();
         let kind = match error.kind() {
-            io::ErrorKind::NotFound => Kind::NotFound,
+            // A file where a folder should be: what was looked for below it is not there.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::NotFound,
             io::ErrorKind::PermissionDenied => Kind::Permission,
             io::ErrorKind::AlreadyExists => Kind::Exists,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,

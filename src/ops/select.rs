@@ -47,9 +47,32 @@ impl Filter {
 /// # Errors
 /// Whatever the storage says, and [`Kind::Damage`] naming a record that cannot be read.
 pub fn list(repository: &Repository, filter: &Filter) -> Result<Vec<Snapshot>> {
-    let mut snapshots = repository.snapshots()?;
+    let (snapshots, mut broken) = list_readable(repository, filter)?;
+    match broken.pop() {
+        Some(error) if error.hint_text().is_none() => {
+            Err(error
+                .hint("name another snapshot by its id; `duramen check` shows what is affected"))
+        }
+        Some(error) => Err(error),
+        None => Ok(snapshots),
+    }
+}
+
+/// Snapshots that the filter keeps, oldest first, and the records that cannot be read.
+///
+/// # Errors
+/// Whatever the storage says.
+pub fn list_readable(
+    repository: &Repository,
+    filter: &Filter,
+) -> Result<(Vec<Snapshot>, Vec<Error>)> {
+    let mut broken = Vec::new();
+    let mut snapshots = repository.snapshots_or(&mut |_, error| {
+        broken.push(error);
+        Ok(())
+    })?;
     snapshots.retain(|snapshot| filter.keeps(snapshot));
-    Ok(snapshots)
+    Ok((snapshots, broken))
 }
 
 /// `latest`, `latest~2`, a prefix of the id (at least 4 digits), `@2026-11-20T14:00` (the latest at or before; local
@@ -58,37 +81,45 @@ pub fn list(repository: &Repository, filter: &Filter) -> Result<Vec<Snapshot>> {
 /// # Errors
 /// [`Kind::NotFound`], [`Kind::Usage`] for a prefix of several, and whatever [`list`] says.
 pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snapshot> {
-    let snapshots = list(repository, filter)?;
     let missing = |what: &str| {
         Error::new(Kind::NotFound, what)
             .subject(name)
             .hint("`duramen snapshots` lists them")
     };
-    let back = |steps: usize| {
-        snapshots
-            .len()
-            .checked_sub(steps + 1)
-            .map(|at| snapshots[at].clone())
+    let steps = match name {
+        "latest" => Some(0),
+        _ => match name.strip_prefix("latest~") {
+            Some(steps) => Some(steps.parse::<usize>().map_err(|_| {
+                Error::new(Kind::Usage, "behind `latest~` stands a number").subject(name)
+            })?),
+            None => None,
+        },
     };
-    if name == "latest" {
-        return back(0)
-            .ok_or_else(|| missing("there is no snapshot yet, or none that the filter keeps"));
-    }
-    if let Some(steps) = name.strip_prefix("latest~") {
-        let steps: usize = steps.parse().map_err(|_| {
-            Error::new(Kind::Usage, "behind `latest~` stands a number").subject(name)
-        })?;
-        return back(steps).ok_or_else(|| missing("there are not so many snapshots"));
+    if let Some(steps) = steps {
+        let snapshots = list(repository, filter)?;
+        let found = snapshots
+            .len()
+            .checked_sub(steps.saturating_add(1))
+            .and_then(|at| snapshots.get(at));
+        return found.cloned().ok_or_else(|| {
+            missing("there is no such snapshot yet, or none that the filter keeps")
+        });
     }
     if let Some(text) = name.strip_prefix('@') {
         let at = time(text)?;
+        let snapshots = list(repository, filter)?;
         let found = snapshots.iter().rev().find(|snapshot| snapshot.time <= at);
         return found
             .cloned()
             .ok_or_else(|| missing("there is no snapshot as old as that"));
     }
-    let is_prefix = name.len() >= PREFIX_MIN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_prefix {
+    by_prefix(repository, name, filter)?.ok_or_else(|| missing("there is no such snapshot"))
+}
+
+/// The snapshot whose id begins so. Ids are the names of files: only records that match are read, so one that cannot
+/// be read is in nobody's way.
+fn by_prefix(repository: &Repository, name: &str, filter: &Filter) -> Result<Option<Snapshot>> {
+    if name.len() < PREFIX_MIN || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Error::new(Kind::Usage, "not the name of a snapshot")
             .subject(name)
             .hint(
@@ -96,16 +127,26 @@ pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snaps
             ));
     }
     let prefix = name.to_ascii_lowercase();
-    let mut found = snapshots
+    let mut found = Vec::new();
+    for id in repository
+        .snapshot_ids()?
         .into_iter()
-        .filter(|snapshot| snapshot.id.hex().starts_with(&prefix));
-    match (found.next(), found.next()) {
-        (Some(snapshot), None) => Ok(snapshot),
-        (Some(_), Some(_)) => Err(Error::new(Kind::Usage, "several snapshots begin so")
-            .subject(name)
-            .hint("write more digits of the id")),
-        (None, _) => Err(missing("there is no such snapshot")),
+        .filter(|id| id.hex().starts_with(&prefix))
+    {
+        match repository.snapshot(&id) {
+            Ok(snapshot) if filter.keeps(&snapshot) => found.push(snapshot),
+            Ok(_) => {}
+            // Never committed.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
+    if found.len() > 1 {
+        return Err(Error::new(Kind::Usage, "several snapshots begin so")
+            .subject(name)
+            .hint("write more digits of the id"));
+    }
+    Ok(found.pop())
 }
 
 /// A time as people type it: RFC 3339, or without a zone (local), down to a date alone (its last moment).

@@ -111,9 +111,8 @@ pub fn take(
             (drained, walked) => drained.and(walked),
         }
     });
-    let assembled = assembled
-        .and_then(|()| progress.go_on())
-        .and_then(|()| sink.finish());
+    // Whatever stopped first: where the user asked for it, that is what happened.
+    let assembled = progress.go_on().and(assembled).and_then(|()| sink.finish());
     let Sink {
         putter,
         mut counters,

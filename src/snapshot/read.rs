@@ -35,7 +35,6 @@ pub enum Found {
     Enter {
         name: Vec<u8>,
         stat: Stat,
-        path: Vec<u8>,
         xattrs: Attributes,
         previous: Option<Box<Entry>>,
         fresh: bool,
@@ -180,7 +179,6 @@ fn one(
             same_inode,
         } => {
             let fresh = is_fresh(shared, &stat);
-            let path = origin.path(b"");
             let xattrs = if same_inode && previous.is_some() {
                 Attributes::Previous
             } else {
@@ -189,7 +187,6 @@ fn one(
             group.push(Found::Enter {
                 name,
                 stat,
-                path,
                 xattrs,
                 previous,
                 fresh,

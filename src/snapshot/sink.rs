@@ -92,7 +92,6 @@ impl<'r> Sink<'r> {
             Found::Enter {
                 name,
                 stat,
-                path: _,
                 xattrs,
                 previous,
                 fresh,

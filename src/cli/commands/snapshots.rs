@@ -19,7 +19,10 @@ use crate::cli::{exit, opening, size, text, time};
 pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("snapshots");
     let repository = opening::open(context, &reporter)?;
-    let mut found = chosen(&repository, args)?;
+    let (mut found, broken) = chosen(&repository, args)?;
+    for error in &broken {
+        duramen::progress::Progress::problem(&reporter, error);
+    }
     reporter.finish();
     if let Some(latest) = args.latest {
         found = newest_of_each(found, latest);
@@ -33,14 +36,19 @@ pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
         table(&found, context.colour_on_stdout())
     };
     output::results(|out| put(out, text.as_bytes()))?;
-    Ok(exit::DONE)
+    // What cannot be read was told above; the rest is shown, and the exit code says that it is not all.
+    match broken.into_iter().next() {
+        Some(error) => Ok(ExitCode::from(error.kind().exit_code())),
+        None => Ok(exit::DONE),
+    }
 }
 
-fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<Vec<Snapshot>> {
+/// The snapshots asked for, and the records that could not be read.
+fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<(Vec<Snapshot>, Vec<Error>)> {
     let filter = filter_of(&args.filter)?;
-    let all = select::list(repository, &filter)?;
+    let (all, broken) = select::list_readable(repository, &filter)?;
     if args.names.is_empty() {
-        return Ok(all);
+        return Ok((all, broken));
     }
     let mut wanted = BTreeSet::new();
     for name in &args.names {
@@ -58,10 +66,11 @@ fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<Vec<Snapshot>
             wanted.insert(select::one(repository, name, &filter)?.id);
         }
     }
-    Ok(all
+    let chosen = all
         .into_iter()
         .filter(|snapshot| wanted.contains(&snapshot.id))
-        .collect())
+        .collect();
+    Ok((chosen, broken))
 }
 
 fn is_prefix(name: &str) -> bool {
