@@ -141,7 +141,7 @@ fn ls_lists_and_cat_prints() {
     assert_eq!(text(&objects[3], "type"), "dir");
     assert_eq!(place.run(["cat", &at("/sub/b")]).ok().stdout, b"beta");
     place.run(["cat", &at("/missing")]).fails(1, "not_found");
-    let error = place.run(["cat", &at("/sub")]).exits(1).error();
+    let error = place.run(["cat", &at("/sub")]).exits(2).error();
     assert!(
         error["subject"].as_str().unwrap().contains("/sub"),
         "{error}"

@@ -1,6 +1,6 @@
 //! Rounds of: change the tree, start a snapshot, kill it, check and restore everything, take a whole snapshot.
 //!
-//! A tree of some 40 MB in thousands of files, so that a snapshot has many moments to be killed in; every round
+//! A tree of some 20 MB in a thousand files, so that a snapshot has many moments to be killed in; every round
 //! prints its delay, and the seed repeats the trees (the moments are the machine's).
 
 use std::path::{Path, PathBuf};
@@ -57,8 +57,8 @@ impl State {
     fn new(seed: u64) -> Self {
         let place = Place::new("kill");
         let (source, kept) = (place.at("source"), place.at("kept"));
-        everyday(&source, seed, 2_000);
-        std::fs::write(source.join("large"), Random::new(seed).bytes(12_000_000)).unwrap();
+        everyday(&source, seed, 1_000);
+        std::fs::write(source.join("large"), Random::new(seed).bytes(8_000_000)).unwrap();
         let mut state = Self {
             place,
             source,
