@@ -146,7 +146,7 @@ impl Slot {
 pub struct RingFile {
     /// The repository.
     pub repository: RepositoryId,
-    /// 1, 2, 3 …; also the file's name, as ten decimal digits.
+    /// 1, 2, 3 and so on; also the file's name, as ten decimal digits.
     pub generation: u64,
     /// The ring key, wrapped to each slot.
     pub wraps: Vec<(SlotId, [u8; WRAP - 16])>,
@@ -256,7 +256,7 @@ pub struct Ring {
 /// One sealing root.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct SealRoot {
-    /// 1, 2, 3 …
+    /// 1, 2, 3 and so on
     pub epoch: u32,
     /// The root.
     pub root: [u8; 32],

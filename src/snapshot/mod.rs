@@ -101,13 +101,17 @@ pub fn take(
             })
         });
         let drained = drain(repository, session, &order, &mut sink);
-        drop(order);
+        // Dropping the channel would keep the receivers in it alive, and with them the workers that wait for room.
+        order.iter().for_each(drop);
         let walked = walker
             .join()
             .unwrap_or_else(|_| Err(Error::new(Kind::Failed, "the walk died")));
         // An error of the sink is what happened; the walk's is then only its echo. Without one, the walk's counts.
         match (drained, walked) {
-            (Err(error), Err(walked)) if error.message() == CUT_SHORT => Err(walked),
+            (Err(error), walked) if error.message() == CUT_SHORT => {
+                progress.go_on()?;
+                walked.and(Err(error))
+            }
             (drained, walked) => drained.and(walked),
         }
     });

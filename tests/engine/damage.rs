@@ -1,4 +1,4 @@
-//! Damage: every way of harming a file × every kind of stored file × what happens next. It is noticed, it is named,
+//! Damage: every way of harming a file x every kind of stored file x what happens next. It is noticed, it is named,
 //! nothing panics, and no wrong byte ever appears under a file's own name.
 
 use std::sync::Arc;
