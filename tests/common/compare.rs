@@ -394,12 +394,17 @@ fn names_in(dir: &OwnedFd) -> Vec<Vec<u8>> {
 
 fn xattrs(dir: &OwnedFd, name: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let path = proc_path(dir, name);
-    let mut buffer = vec![0; 1 << 16];
-    let len = match fs::llistxattr(path.as_slice(), buffer.as_mut_slice()) {
+    let len = match fs::llistxattr_query(path.as_slice()) {
         Ok(len) => len,
         Err(Errno::NOTSUP) => 0,
         Err(error) => panic!("list attributes of {}: {error}", name.escape_ascii()),
     };
+    if len == 0 {
+        return BTreeMap::new();
+    }
+    let mut buffer = vec![0; 1 << 16];
+    let len = fs::llistxattr(path.as_slice(), buffer.as_mut_slice())
+        .unwrap_or_else(|error| panic!("list attributes of {}: {error}", name.escape_ascii()));
     let names: Vec<Vec<u8>> = buffer[..len]
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())

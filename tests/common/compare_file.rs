@@ -50,11 +50,13 @@ fn joined(extents: impl IntoIterator<Item = Extent>) -> Vec<Extent> {
 pub fn first_different_byte(files: &[File; 2], extents: &[Vec<Extent>; 2]) -> Option<u64> {
     let mut either: Vec<Extent> = extents.concat();
     either.sort_unstable();
-    let mut buffers = [vec![0; 1 << 20], vec![0; 1 << 20]];
+    let largest = either.iter().map(|(from, to)| to - from).max()?;
+    let buffer = vec![0; largest.min(1 << 20) as usize];
+    let mut buffers = [buffer.clone(), buffer];
     for (from, to) in joined(either) {
         let mut at = from;
         while at < to {
-            let len = (to - at).min(1 << 20) as usize;
+            let len = (to - at).min(buffers[0].len() as u64) as usize;
             for (file, buffer) in files.iter().zip(&mut buffers) {
                 file.read_exact_at(&mut buffer[..len], at)
                     .expect("read a file to compare it");
