@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::merge::Task;
 use crate::chunk::Cutter;
-use crate::clock::{Clock, Nanos};
+use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::entry::{Content, Entry};
 use crate::id::ChunkId;
@@ -88,8 +88,15 @@ pub enum Payload {
     Nothing,
 }
 
-/// One batch of tasks and where its results go.
-pub type Batch = (Vec<Task>, Sender<Vec<Found>>);
+/// One batch of tasks.
+pub struct Batch {
+    /// In the order of the walk.
+    pub tasks: Vec<Task>,
+    /// None of what the tasks are about was looked at before this.
+    pub looked: Nanos,
+    /// Where the results go.
+    pub out: Sender<Vec<Found>>,
+}
 
 /// What all workers share.
 pub struct Shared<'r> {
@@ -97,8 +104,6 @@ pub struct Shared<'r> {
     pub keys: Arc<Keys>,
     /// For cuts.
     pub cutter: &'r Cutter,
-    /// To know what is fresh.
-    pub clock: &'r dyn Clock,
     /// To say what is being read, and to hear when to stop.
     pub progress: &'r dyn Progress,
 }
@@ -106,7 +111,7 @@ pub struct Shared<'r> {
 /// Works until there are no more batches, or the sink has gone.
 pub fn work(shared: &Shared<'_>, batches: &Receiver<Batch>) {
     let mut buffer = vec![0; BUFFER_BYTES.max(2 * shared.cutter.window())];
-    for (tasks, out) in batches {
+    for Batch { tasks, looked, out } in batches {
         let mut group = Group {
             found: Vec::new(),
             bytes: 0,
@@ -114,7 +119,7 @@ pub fn work(shared: &Shared<'_>, batches: &Receiver<Batch>) {
         };
         for task in tasks {
             // The sink has stopped listening: somebody else met an error.
-            if one(shared, &mut buffer, &mut group, task).is_err() {
+            if one(shared, &mut buffer, &mut group, task, looked).is_err() {
                 return;
             }
         }
@@ -157,8 +162,8 @@ impl Group {
     }
 }
 
-fn is_fresh(shared: &Shared<'_>, stat: &Stat) -> bool {
-    stat.ctime >= shared.clock.now().saturating_sub(FRESH)
+fn is_fresh(looked: Nanos, stat: &Stat) -> bool {
+    stat.ctime >= looked.saturating_sub(FRESH)
 }
 
 fn one(
@@ -166,6 +171,7 @@ fn one(
     buffer: &mut [u8],
     group: &mut Group,
     task: Task,
+    looked: Nanos,
 ) -> std::result::Result<(), Gone> {
     match task {
         Task::Leave => group.push(Found::Leave),
@@ -178,7 +184,7 @@ fn one(
             previous,
             same_inode,
         } => {
-            let fresh = is_fresh(shared, &stat);
+            let fresh = is_fresh(looked, &stat);
             let xattrs = if same_inode && previous.is_some() {
                 Attributes::Previous
             } else {
@@ -201,7 +207,7 @@ fn one(
         } => {
             let path = origin.path(&name);
             shared.progress.current(&path);
-            let fresh = is_fresh(shared, &stat);
+            let fresh = is_fresh(looked, &stat);
             let result = match (stat.kind, content) {
                 (StatKind::File, Some(content)) => Ok((Payload::Known(content), 0, stat, fresh)),
                 (StatKind::File, None) => {

@@ -9,3 +9,4 @@ mod damage;
 mod keys;
 mod lab;
 mod storage;
+mod trust;
