@@ -165,6 +165,7 @@ fn drain(
     for results in order {
         let mut complete = false;
         for group in results {
+            session.renew_when_due(repository)?;
             for found in group {
                 complete |= matches!(found, Found::End);
                 sink.take(found)?;
@@ -172,9 +173,6 @@ fn drain(
         }
         if !complete {
             return Err(Error::new(Kind::Failed, CUT_SHORT));
-        }
-        if sink.putter.writer.checkpoint_passed() {
-            session.renew(repository)?;
         }
     }
     Ok(())

@@ -185,8 +185,8 @@ fn one(
             same_inode,
         } => {
             let fresh = is_fresh(looked, &stat);
-            let xattrs = if same_inode && previous.is_some() {
-                Attributes::Previous
+            let (xattrs, whole) = if same_inode && previous.is_some() {
+                (Attributes::Previous, true)
             } else {
                 attributes(group, &*origin, b"")?
             };
@@ -195,7 +195,7 @@ fn one(
                 stat,
                 xattrs,
                 previous,
-                fresh,
+                fresh: fresh || !whole,
             })
         }
         Task::Read {
@@ -225,7 +225,7 @@ fn one(
             };
             match result {
                 Ok((payload, read, stat, fresh)) => {
-                    let xattrs = attributes(group, &*origin, &name)?;
+                    let (xattrs, whole) = attributes(group, &*origin, &name)?;
                     group.push(Found::Member {
                         name,
                         stat,
@@ -233,7 +233,7 @@ fn one(
                         xattrs,
                         payload,
                         known,
-                        fresh,
+                        fresh: fresh || !whole,
                         read,
                     })
                 }
@@ -243,21 +243,28 @@ fn one(
     }
 }
 
+/// Attributes, and whether all of them were read: where not, the entry must be read again next time.
 fn attributes(
     group: &mut Group,
     origin: &dyn Origin,
     name: &[u8],
-) -> std::result::Result<Attributes, Gone> {
-    match origin.xattrs(name) {
-        Ok(xattrs) => Ok(Attributes::Raw(xattrs)),
-        Err(error) => {
-            group.push(Found::Problem {
-                path: origin.path(name),
-                error,
-            })?;
-            Ok(Attributes::Raw(Vec::new()))
-        }
+) -> std::result::Result<(Attributes, bool), Gone> {
+    let (mut xattrs, mut error) = match origin.xattrs(name) {
+        Ok(xattrs) => (xattrs, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    if xattrs.len() > limits::XATTRS_MAX {
+        let what = format!("{} attributes are more than can be stored", xattrs.len());
+        error = Some(Error::new(Kind::Limit, what));
+        xattrs.truncate(limits::XATTRS_MAX);
     }
+    let whole = error.is_none();
+    if let Some(error) = error {
+        let path = origin.path(name);
+        let error = error.or_subject(|| path.escape_ascii().to_string());
+        group.push(Found::Problem { path, error })?;
+    }
+    Ok((Attributes::Raw(xattrs), whole))
 }
 
 type File = (Vec<u8>, Stat, Arc<dyn Origin>, Vec<u8>, bool, bool);
@@ -283,7 +290,7 @@ fn file(
     };
     match streamed {
         Ok((payload, read)) => {
-            let xattrs = attributes(group, &*origin, &name)?;
+            let (xattrs, whole) = attributes(group, &*origin, &name)?;
             group.push(Found::Member {
                 name,
                 stat,
@@ -291,7 +298,7 @@ fn file(
                 xattrs,
                 payload,
                 known,
-                fresh,
+                fresh: fresh || !whole,
                 read,
             })
         }
@@ -408,6 +415,9 @@ fn settle(
             error,
         });
     }
-    *fresh |= now.ctime != stat.ctime;
+    if now.ctime != stat.ctime {
+        // Mode, owner or names changed, content did not.
+        (*stat, *fresh) = (now, true);
+    }
     Ok(())
 }
