@@ -301,6 +301,8 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         bytes: 9,
     }];
     let zstd = zstd::bulk::compress(b"aaaaaaaaaa", 3).unwrap();
+    let plain = segment.encode()?;
+    let packed = zstd::bulk::compress(&plain, 3).unwrap();
     let place = [&[1][..], &102_u64.to_le_bytes()].concat();
     Ok(vec![
         ("tree_page", "leaf", encode(&tree_leaf())?),
@@ -334,7 +336,12 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
             "data",
             [place, directory.encode()?].concat(),
         ),
-        ("segment", "segment", segment.encode()?),
+        ("segment", "segment", plain.clone()),
+        (
+            "segment_file",
+            "segment",
+            [&(plain.len() as u32).to_le_bytes()[..], &packed].concat(),
+        ),
     ])
 }
 

@@ -464,6 +464,28 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_fuzz_targets_lock_what_the_program_needs() {
+    let lock = "[[package]]\nname = \"a\"\ndependencies = [\n \"b\",\n \"c 2.0\",\n]\n";
+    assert_eq!(rules::locked_dependencies(lock, "a"), ["b", "c"]);
+    let mut program = rules::locked_dependencies(&read("Cargo.lock").unwrap(), "duramen");
+    let fuzz = rules::locked_dependencies(&read("fuzz/Cargo.lock").unwrap(), "duramen");
+    assert!(!fuzz.is_empty());
+    // What the program's own tests need beside that is nothing to the fuzz targets.
+    let manifest = read("Cargo.toml").unwrap();
+    let (_, tests_need) = manifest.split_once("[dev-dependencies]\n").unwrap();
+    let tests_need = tests_need.split("\n[").next().unwrap();
+    program.retain(|name| {
+        !tests_need
+            .lines()
+            .any(|line| line.starts_with(&format!("{name} ")))
+    });
+    assert_eq!(
+        program, fuzz,
+        "run `cargo build` in fuzz/ and commit its Cargo.lock"
+    );
+}
+
+#[test]
 fn the_top_level_holds_what_it_should() {
     for file in files() {
         let top = file.split('/').next().unwrap_or(&file);

@@ -1,8 +1,13 @@
 //! What every target asks of a decoder: it must not panic, must not allocate what a hostile length asks for (the
 //! fuzzer's memory limit sees to that), and what it accepts must be the only encoding of what it read.
 
+use std::sync::LazyLock;
+
 use duramen::error::Result;
+use duramen::format::keys::{Ring, RingSlot, SealRoot, SlotKind};
 use duramen::format::{codec, file};
+use duramen::id::{RepositoryId, SlotId};
+use duramen::seal::Keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,3 +45,27 @@ pub fn written(encoded: Result<Vec<u8>>) -> Vec<u8> {
 fn same(data: &[u8], encoded: &[u8]) {
     assert!(data == encoded, "two encodings of one record");
 }
+
+/// Keys of a repository: what is read behind a seal is what somebody with the keys wrote there.
+pub static KEYS: LazyLock<Keys> = LazyLock::new(|| {
+    let slot = RingSlot {
+        id: SlotId([3; 16]),
+        kind: SlotKind::KeyFile,
+        public: [4; 32],
+        created: 5,
+        label: String::new(),
+        host: String::new(),
+        user: String::new(),
+    };
+    let ring = Ring {
+        generation: 1,
+        dedup_root: [1; 32],
+        seal_roots: vec![SealRoot {
+            epoch: 1,
+            root: [2; 32],
+        }],
+        slots: vec![slot],
+        extensions: Vec::new(),
+    };
+    Keys::new(RepositoryId([0x5E; 32]), &ring).unwrap()
+});

@@ -1,36 +1,10 @@
 #![no_main]
 
-use std::sync::LazyLock;
-
 use duramen::crypto::aead::NONCE;
 use duramen::format::frame::{ChunkKind, Codec, FrameInfo};
-use duramen::format::keys::{Ring, RingSlot, SealRoot, SlotKind};
-use duramen::id::{RepositoryId, SlotId};
 use duramen::limits::FRAME_BYTES_MAX;
-use duramen::seal::{FrameOpener, FrameSealer, Keys};
-
-static KEYS: LazyLock<Keys> = LazyLock::new(|| {
-    let slot = RingSlot {
-        id: SlotId([3; 16]),
-        kind: SlotKind::KeyFile,
-        public: [4; 32],
-        created: 5,
-        label: String::new(),
-        host: String::new(),
-        user: String::new(),
-    };
-    let ring = Ring {
-        generation: 1,
-        dedup_root: [1; 32],
-        seal_roots: vec![SealRoot {
-            epoch: 1,
-            root: [2; 32],
-        }],
-        slots: vec![slot],
-        extensions: Vec::new(),
-    };
-    Keys::new(RepositoryId([0x5E; 32]), &ring).unwrap()
-});
+use duramen::seal::{FrameOpener, FrameSealer};
+use duramen_fuzz::KEYS;
 
 // No fuzzer finds a seal, so the input is what somebody with the keys sealed: three bytes of raw length, then what zstd
 // gets to read. And whatever the input is, it comes back from a frame of its own.

@@ -63,7 +63,9 @@ pub fn read_packs(
         if outcome.whole {
             lost.packs.insert(outcome.pack);
         }
-        lost.chunks.extend(outcome.chunks);
+        let pack = outcome.pack;
+        lost.chunks
+            .extend(outcome.chunks.into_iter().map(|chunk| (pack, chunk)));
     }
     Ok(())
 }

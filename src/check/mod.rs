@@ -86,7 +86,8 @@ impl Report {
 #[derive(Default)]
 struct Lost {
     packs: HashSet<PackId>,
-    chunks: HashSet<ChunkId>,
+    /// By pack: the same chunk may be whole in another.
+    chunks: HashSet<(PackId, ChunkId)>,
 }
 
 /// Checks everything; reads all packs where `read_data`.

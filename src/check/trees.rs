@@ -9,6 +9,7 @@ use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{ListPage, TreePage};
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::ChunkId;
+use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{ChunkKind, Repository};
@@ -79,16 +80,22 @@ impl Walk<'_> {
     /// Whether a chunk can be found in a pack that is there, and has not been read and found wrong.
     fn chunk(&self, id: &ChunkId, len: Option<u32>) -> Result<()> {
         let lacking = |what: &str| Err(Error::damage(format!("chunk {} {what}", id.short())));
-        let Some(location) = self.repository.index().locate(id)? else {
+        let places = self.repository.index().locate_all(id)?;
+        if places.is_empty() {
             return lacking("is named by no segment");
-        };
-        if self.lost.packs.contains(&location.frame.pack) {
-            return lacking("lies in a pack that is missing or damaged");
         }
-        if self.lost.chunks.contains(id) {
+        let standing = |place: &&Location| !self.lost.packs.contains(&place.frame.pack);
+        let Some(place) = places.iter().find(standing) else {
+            return lacking("lies in a pack that is missing or damaged");
+        };
+        if !places
+            .iter()
+            .filter(standing)
+            .any(|place| !self.lost.chunks.contains(&(place.frame.pack, *id)))
+        {
             return lacking("is damaged");
         }
-        if len.is_some_and(|len| len != location.len) {
+        if len.is_some_and(|len| len != place.len) {
             return lacking("has another length than it should");
         }
         Ok(())

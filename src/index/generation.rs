@@ -21,12 +21,14 @@ use crate::id::{ChunkId, PackId, SegmentId, to_hex};
 
 /// Chunk id to `pack u32 | frame 20 | offset u32 | len u32`.
 const CHUNKS: TableDefinition<&[u8; 32], &[u8; 32]> = TableDefinition::new("chunks");
+/// Further places of chunks that several writers stored, numbered.
+const OTHERS: TableDefinition<(&[u8; 32], u32), &[u8; 32]> = TableDefinition::new("others");
 /// Pack number to pack id.
 const PACKS: TableDefinition<u32, &[u8; 32]> = TableDefinition::new("packs");
 /// Segments covered.
 const SEGMENTS: TableDefinition<&[u8; 32], ()> = TableDefinition::new("segments");
 /// Changes whenever the layout does: files of another layout are not ours.
-const PREFIX: &str = "index-1-";
+const PREFIX: &str = "index-2-";
 const SUFFIX: &str = ".redb";
 /// Bytes that redb may cache for each opened generation.
 const READ_CACHE: usize = 8 << 20;
@@ -40,6 +42,7 @@ pub struct Generation {
     path: PathBuf,
     segments: HashSet<SegmentId>,
     chunks: ReadOnlyTable<&'static [u8; 32], &'static [u8; 32]>,
+    others: ReadOnlyTable<(&'static [u8; 32], u32), &'static [u8; 32]>,
     packs: ReadOnlyTable<u32, &'static [u8; 32]>,
     entries: u64,
     _database: ReadOnlyDatabase,
@@ -70,6 +73,7 @@ impl Generation {
             .map_err(failed)?;
         let read = database.begin_read().map_err(failed)?;
         let chunks = read.open_table(CHUNKS).map_err(failed)?;
+        let others = read.open_table(OTHERS).map_err(failed)?;
         let packs = read.open_table(PACKS).map_err(failed)?;
         let mut segments = HashSet::new();
         for entry in read
@@ -85,6 +89,7 @@ impl Generation {
             path,
             segments,
             chunks,
+            others,
             packs,
             entries,
             _database: database,
@@ -104,6 +109,16 @@ impl Generation {
             return Ok(None);
         };
         self.location(found.value()).map(Some)
+    }
+
+    pub fn locate_others(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let range = self
+            .others
+            .range((&id.0, 0)..=(&id.0, u32::MAX))
+            .map_err(failed)?;
+        range
+            .map(|entry| self.location(entry.map_err(failed)?.1.value()))
+            .collect()
     }
 
     fn location(&self, bytes: &[u8; 32]) -> Result<Location> {
@@ -231,11 +246,17 @@ fn merged_entries<'g>(generations: &[&'g Generation]) -> Result<Entries<'g>> {
     for generation in generations {
         let generation: &'g Generation = generation;
         let range = generation.chunks.iter().map_err(failed)?;
+        let others = generation.others.iter().map_err(failed)?;
         let entries: Entries<'g> = Box::new(range.map(move |entry| {
             let (id, place) = entry.map_err(failed)?;
             Ok((ChunkId(*id.value()), generation.location(place.value())?))
         }));
         streams.push(entries.peekable());
+        let others: Entries<'g> = Box::new(others.map(move |entry| {
+            let (key, place) = entry.map_err(failed)?;
+            Ok((ChunkId(*key.value().0), generation.location(place.value())?))
+        }));
+        streams.push(others.peekable());
     }
     Ok(Box::new(std::iter::from_fn(move || {
         let key = |stream: &mut std::iter::Peekable<Entries<'g>>| match stream.peek() {
@@ -292,6 +313,8 @@ fn write_aside(
         let mut numbers = Numbers::new();
         let mut packs = transaction.open_table(PACKS).map_err(failed)?;
         let mut chunks = transaction.open_table(CHUNKS).map_err(failed)?;
+        let mut others = transaction.open_table(OTHERS).map_err(failed)?;
+        let mut last: Option<(ChunkId, u32)> = None;
         for entry in entries {
             let (id, location) = entry?;
             let next = numbers.len() as u32;
@@ -303,9 +326,18 @@ fn write_aside(
                     next
                 }
             };
-            chunks
-                .insert(&id.0, &value(number, &location))
-                .map_err(failed)?;
+            let place = value(number, &location);
+            // Entries come sorted by id, so further places of a chunk follow the first.
+            match &mut last {
+                Some((before, count)) if *before == id => {
+                    *count += 1;
+                    others.insert((&id.0, *count), &place).map_err(failed)?;
+                }
+                _ => {
+                    chunks.insert(&id.0, &place).map_err(failed)?;
+                    last = Some((id, 0));
+                }
+            }
         }
         let mut covered = transaction.open_table(SEGMENTS).map_err(failed)?;
         for segment in segments {

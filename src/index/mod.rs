@@ -234,6 +234,22 @@ impl Index {
         Ok(None)
     }
 
+    /// Every place of a chunk that the index knows, the one that [`Index::locate`] gives first among them: what cannot
+    /// be read in one may be whole in another.
+    ///
+    /// # Errors
+    /// As [`Index::locate`].
+    pub fn locate_all(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let state = self.read();
+        let mut places: Vec<Location> = state.overlay.locate(id).into_iter().collect();
+        places.extend(state.overlay.locate_others(id));
+        for generation in &state.generations {
+            places.extend(generation.locate(id)?);
+            places.extend(generation.locate_others(id)?);
+        }
+        Ok(places)
+    }
+
     /// From now on packs that are `dead`, or not `standing`, do not exist.
     pub fn set_packs(&self, dead: HashSet<PackId>, standing: HashSet<PackId>) {
         let mut state = self.write();

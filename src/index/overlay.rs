@@ -1,6 +1,7 @@
 //! Entries that no generation covers, in memory.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{FramePlace, Location, Numbers};
 use crate::format::frame::FrameInfo;
@@ -15,6 +16,9 @@ pub struct Overlay {
     numbers: Numbers,
     frames: Vec<(u32, FrameInfo)>,
     chunks: HashMap<ChunkId, Place>,
+    /// Further places of chunks that several writers stored: seldom any, but what is damaged in one may be whole in
+    /// another.
+    others: HashMap<ChunkId, Vec<Place>>,
 }
 
 /// Frame number, offset in it, length.
@@ -39,9 +43,11 @@ impl Overlay {
             let frame_number = self.frames.len() as u32;
             self.frames.push((number, *frame));
             for chunk in chunks {
-                // Stored again by us although an entry is here: that entry is of no use.
-                self.chunks
-                    .insert(chunk.id, (frame_number, chunk.offset, chunk.len));
+                // What we store although it is here was of no use to us where it is: the new place comes first.
+                let place = (frame_number, chunk.offset, chunk.len);
+                if let Some(old) = self.chunks.insert(chunk.id, place) {
+                    self.others.entry(chunk.id).or_default().push(old);
+                }
             }
         }
     }
@@ -60,9 +66,11 @@ impl Overlay {
                 .map(|(pack, frame)| (numbers[*pack as usize], *frame)),
         );
         for (frame, span) in &segment.chunks {
-            self.chunks
-                .entry(span.id)
-                .or_insert((first + frame, span.offset, span.len));
+            let place = (first + frame, span.offset, span.len);
+            match self.chunks.entry(span.id) {
+                Entry::Vacant(vacant) => drop(vacant.insert(place)),
+                Entry::Occupied(_) => self.others.entry(span.id).or_default().push(place),
+            }
         }
     }
 
@@ -79,14 +87,27 @@ impl Overlay {
         self.chunks.get(id).map(|place| self.location(*place))
     }
 
-    /// All entries, sorted by id.
+    pub fn locate_others(&self, id: &ChunkId) -> impl Iterator<Item = Location> {
+        self.others
+            .get(id)
+            .into_iter()
+            .flatten()
+            .map(|place| self.location(*place))
+    }
+
+    /// All entries, sorted by id; of one id the first place first.
     pub fn sorted(&self) -> Vec<(ChunkId, Location)> {
+        let others = self
+            .others
+            .iter()
+            .flat_map(|(id, places)| places.iter().map(|place| (*id, *place)));
         let mut entries: Vec<(ChunkId, Place)> = self
             .chunks
             .iter()
             .map(|(id, place)| (*id, *place))
+            .chain(others)
             .collect();
-        entries.sort_unstable_by_key(|(id, _)| *id);
+        entries.sort_by_key(|(id, _)| *id);
         entries
             .into_iter()
             .map(|(id, place)| (id, self.location(place)))

@@ -120,12 +120,37 @@ impl Repository {
             })
     }
 
-    /// One chunk, verified; decoded frames are kept for its neighbours.
+    /// One chunk, verified; decoded frames are kept for its neighbours. Where it cannot be read in one place, it is
+    /// looked for in every other that the index knows.
     ///
     /// # Errors
     /// [`Kind::Damage`].
     pub fn read_chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>> {
         let location = self.locate(id)?;
+        match self.read_place(kind, id, &location) {
+            Err(error) if error.kind() == Kind::Damage => {
+                self.read_elsewhere(kind, id, &location.frame).ok_or(error)
+            }
+            read => read,
+        }
+    }
+
+    /// A chunk out of any other frame than `tried`; none where no other holds it whole.
+    #[must_use]
+    pub fn read_elsewhere(
+        &self,
+        kind: ChunkKind,
+        id: &ChunkId,
+        tried: &FramePlace,
+    ) -> Option<Vec<u8>> {
+        let places = self.index.locate_all(id).ok()?;
+        places
+            .iter()
+            .filter(|place| place.frame != *tried)
+            .find_map(|place| self.read_place(kind, id, place).ok())
+    }
+
+    fn read_place(&self, kind: ChunkKind, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {
         if location.frame.kind != kind {
             return Err(Error::damage(format!(
                 "chunk {} is of another kind than it should be",
@@ -140,6 +165,6 @@ impl Repository {
                 frame
             }
         };
-        Ok(self.chunk_of(&frame, &location, id)?.to_vec())
+        Ok(self.chunk_of(&frame, location, id)?.to_vec())
     }
 }

@@ -291,26 +291,35 @@ fn bring(task: &Task<'_>, pool: &Pool, wanted: &[Found]) -> Result<()> {
     let Some(first) = wanted.iter().find(|found| !found.needed.job.given_up()) else {
         return Ok(());
     };
-    let frame = match task.repository.read_frame(&first.location.frame) {
-        Ok(frame) => frame,
-        Err(error) => {
-            let (kind, text) = (error.kind(), error.to_string());
-            return wanted
-                .iter()
-                .try_for_each(|found| broken(task, &found.needed, Error::new(kind, text.clone())));
-        }
-    };
+    let frame = task.repository.read_frame(&first.location.frame);
     for same in wanted.chunk_by(|a, b| a.needed.id == b.needed.id) {
         let [Found { needed, location }, ..] = same else {
             continue;
         };
-        match task.repository.chunk_of(&frame, location, &needed.id) {
+        let read = match &frame {
+            Ok(frame) => task.repository.chunk_of(frame, location, &needed.id),
+            Err(error) => Err(Error::new(error.kind(), error.to_string())),
+        };
+        let error = match read {
             Ok(bytes) => {
                 for found in same {
                     place(task, pool, &found.needed, bytes)?;
                 }
+                continue;
             }
-            Err(error) => {
+            Err(error) => error,
+        };
+        // Two writers at once may have stored it twice.
+        match task
+            .repository
+            .read_elsewhere(location.frame.kind, &needed.id, &location.frame)
+        {
+            Some(bytes) => {
+                for found in same {
+                    place(task, pool, &found.needed, &bytes)?;
+                }
+            }
+            None => {
                 let (kind, text) = (error.kind(), error.to_string());
                 for found in same {
                     broken(task, &found.needed, Error::new(kind, text.clone()))?;

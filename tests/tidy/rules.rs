@@ -428,3 +428,18 @@ pub fn links(markdown: &str) -> Vec<&str> {
         .filter(|link| !link.is_empty() && !link.contains("://"))
         .collect()
 }
+
+/// Names of the crates that `package` depends on, as a lock file says.
+pub fn locked_dependencies(lock: &str, package: &str) -> Vec<String> {
+    let name = format!("\nname = \"{package}\"\n");
+    let entry = lock
+        .split("[[package]]")
+        .find(|entry| entry.contains(&name));
+    entry
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.strip_prefix(" \""))
+        .filter_map(|line| line.split([' ', '"']).next())
+        .map(ToOwned::to_owned)
+        .collect()
+}
