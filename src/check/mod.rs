@@ -104,6 +104,9 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
     })?;
     report.snapshots = snapshots.len() as u64;
     check_slots(repository, &mut report, progress)?;
+    for (name, error) in repository.unreadable_records()? {
+        report.add(progress, name, &error);
+    }
     progress.phase("check index");
     let named = check_segments(repository, &mut report, progress)?;
     let mut lost = Lost::default();

@@ -28,6 +28,8 @@ struct Walk<'c> {
 struct Waiting {
     page: PageRef,
     kind: ChunkKind,
+    /// File bytes that a list page must stand for; none for a tree page.
+    bytes: Option<u64>,
     /// `snapshot:path` that it belongs to.
     place: String,
 }
@@ -110,16 +112,18 @@ impl Walk<'_> {
         let Waiting {
             page: PageRef { id, depth },
             kind,
+            bytes: expected,
             place,
         } = waiting;
         self.chunk(id, None)?;
         let bytes = self.repository.read_chunk(*kind, id)?;
-        let below = |id: ChunkId| Waiting {
+        let below = |id: ChunkId, bytes: Option<u64>| Waiting {
             page: PageRef {
                 id,
                 depth: depth.saturating_sub(1),
             },
             kind: *kind,
+            bytes,
             place: place.clone(),
         };
         let wrong_depth =
@@ -135,7 +139,7 @@ impl Walk<'_> {
                     }
                 }
                 (TreePage::Branch { children, .. }, 1..) => {
-                    more.extend(children.iter().map(|child| below(child.id)))
+                    more.extend(children.iter().map(|child| below(child.id, None)))
                 }
                 _ => return Err(wrong_depth()),
             }
@@ -143,9 +147,17 @@ impl Walk<'_> {
             let page: ListPage = codec::decode(&bytes, CHUNK_BYTES_MAX, "list page")?;
             page.check()?;
             match (page, depth) {
-                (ListPage::Leaf(pieces), 0) => self.pieces(&pieces)?,
+                (ListPage::Leaf(pieces), 0) => {
+                    adds_up(pieces.iter().map(Piece::len), *expected)?;
+                    self.pieces(&pieces)?;
+                }
                 (ListPage::Branch(children), 1..) => {
-                    more.extend(children.iter().map(|child| below(child.id)))
+                    adds_up(children.iter().map(|child| child.bytes), *expected)?;
+                    more.extend(
+                        children
+                            .iter()
+                            .map(|child| below(child.id, Some(child.bytes))),
+                    );
                 }
                 _ => return Err(wrong_depth()),
             }
@@ -173,6 +185,7 @@ impl Walk<'_> {
                 more.extend(directory.root.map(|page| Waiting {
                     page,
                     kind: ChunkKind::Tree,
+                    bytes: None,
                     place: place.clone(),
                 }));
                 Ok(())
@@ -183,11 +196,12 @@ impl Walk<'_> {
             } => self.pieces(pieces),
             Node::File {
                 content: Content::Paged(page),
-                ..
+                size,
             } => {
                 more.push(Waiting {
                     page: *page,
                     kind: ChunkKind::List,
+                    bytes: Some(*size),
                     place: place.clone(),
                 });
                 Ok(())
@@ -198,5 +212,16 @@ impl Walk<'_> {
             self.report
                 .add(self.progress, place.clone(), &error.subject(place));
         }
+    }
+}
+
+/// What a list page stands for must be what the page above it, or the entry, says.
+fn adds_up(bytes: impl Iterator<Item = u64>, expected: Option<u64>) -> Result<()> {
+    let sum = bytes.fold(Some(0u64), |sum, bytes| sum?.checked_add(bytes));
+    match expected {
+        Some(expected) if sum != Some(expected) => Err(Error::damage(
+            "the pieces of a file do not add up to its size",
+        )),
+        _ => Ok(()),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Repository, Session};
+use super::Repository;
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::file::FileType;
-use crate::format::records::{Annotation, Fact};
+use crate::format::records::{Annotation, Fact, Session, Tombstone};
 use crate::format::snapshot::{Fate, Features, Snapshot};
 use crate::id::{PackId, RecordId, RepositoryId, SnapshotId};
 use crate::limits::RECORD_BYTES_MAX;
@@ -168,6 +168,43 @@ impl Repository {
         Ok((forgotten, open))
     }
 
+    /// Sessions, tombstones and annotations that cannot be read, by name: any of them would be in every writer's way.
+    ///
+    /// # Errors
+    /// Where the storage cannot be listed.
+    pub fn unreadable_records(&self) -> Result<Vec<(String, Error)>> {
+        let mut broken = Vec::new();
+        for (folder, file_type) in [
+            ("sessions", FileType::Session),
+            ("tombstones", FileType::Tombstone),
+            ("annotations", FileType::Annotation),
+        ] {
+            for item in self.storage.list(folder)? {
+                // Files that are not ours are left alone.
+                let last = item.name.rsplit('/').next().unwrap_or_default();
+                if last.get(..32).and_then(RecordId::from_hex).is_none() {
+                    continue;
+                }
+                let read = match file_type {
+                    FileType::Session => self
+                        .get_record::<Session>(file_type, &item.name)
+                        .and_then(|it| it.check()),
+                    FileType::Tombstone => self
+                        .get_record::<Tombstone>(file_type, &item.name)
+                        .and_then(|it| it.check()),
+                    _ => self
+                        .get_record::<Annotation>(file_type, &item.name)
+                        .and_then(|it| it.check()),
+                };
+                match read {
+                    Err(error) if error.kind() != Kind::NotFound => broken.push((item.name, error)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(broken)
+    }
+
     /// Digest of the snapshots and annotations that the storage lists now.
     ///
     /// # Errors
@@ -201,7 +238,7 @@ impl Repository {
     /// committed, and the snapshot must be taken again.
     pub fn commit(
         &self,
-        session: &Session,
+        session: &super::Session,
         snapshot: &Snapshot,
         relied: &HashSet<PackId>,
     ) -> Result<u64> {

@@ -238,3 +238,30 @@ fn a_segment_that_lies_about_a_pack_is_found_out() {
         report.findings
     );
 }
+
+#[test]
+fn a_record_that_would_be_in_every_writers_way_is_found() {
+    let lab = Lab::new();
+    lab.write_tree(1);
+    lab.snapshot(&lab.open()).unwrap();
+    for folder in [
+        "annotations/0123456789abcdef0123456789abcdef",
+        "tombstones",
+        "sessions",
+    ] {
+        let end = if folder == "sessions" {
+            ".0000000000"
+        } else {
+            ""
+        };
+        let name = format!("{folder}/fedcba9876543210fedcba9876543210{end}");
+        assert_eq!(check(&lab.open()).unwrap().finding_count, 0);
+        lab.storage.tamper(&name, Some(b"no record".to_vec()));
+        let report = check(&lab.open()).unwrap();
+        assert_eq!(
+            (report.damage_count, report.findings[0].subject.as_str()),
+            (1, name.as_str())
+        );
+        lab.storage.tamper(&name, None);
+    }
+}
