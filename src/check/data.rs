@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Lost, Named, Report};
+use super::{Lost, Named, Report, place_sum};
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, PackId};
 use crate::index::{FramePlace, Location};
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::seal::FrameOpener;
 
-/// What a segment says of a pack's chunks must be what the pack's own directory says.
+/// A pack's chunks by what segments say of them.
 type Directory = HashMap<ChunkId, Location>;
 
 struct Outcome {
@@ -36,7 +36,7 @@ pub fn read_packs(
 ) -> Result<()> {
     let mut packs: Vec<(PackId, u64)> = named
         .iter()
-        .map(|(id, size)| (*id, *size))
+        .map(|(id, pack)| (*id, pack.size))
         .filter(|(id, _)| !lost.packs.contains(id))
         .collect();
     packs.sort_unstable();
@@ -48,7 +48,7 @@ pub fn read_packs(
         .map_err(|error| Error::new(Kind::Failed, "cannot start threads").cause(error))?;
     let verify = |(id, size): &(PackId, u64)| -> Result<Option<Outcome>> {
         progress.go_on()?;
-        let outcome = verify_pack(repository, id)?;
+        let outcome = verify_pack(repository, id, &named[id].places)?;
         read.fetch_add(*size, Ordering::Relaxed);
         progress.advance(1, *size);
         Ok((!outcome.errors.is_empty()).then_some(outcome))
@@ -70,7 +70,7 @@ pub fn read_packs(
     Ok(())
 }
 
-fn verify_pack(repository: &Repository, id: &PackId) -> Result<Outcome> {
+fn verify_pack(repository: &Repository, id: &PackId, named: &[u64]) -> Result<Outcome> {
     let mut outcome = Outcome {
         pack: *id,
         errors: Vec::new(),
@@ -96,12 +96,14 @@ fn verify_pack(repository: &Repository, id: &PackId) -> Result<Outcome> {
         }
     };
     let mut opener = FrameOpener::new()?;
+    let mut places = 0u64;
     for (frame, chunks) in &opened.directory.frames {
         let stored = bytes
             .get(frame.offset as usize..frame.offset as usize + frame.stored as usize)
             .unwrap_or_default();
         let raw = opener.open(repository.keys(), frame, stored);
         for chunk in chunks {
+            places = places.wrapping_add(place_sum(&chunk.id, frame, chunk.offset, chunk.len));
             let location = Location {
                 frame: FramePlace::new(*id, frame),
                 offset: chunk.offset,
@@ -117,6 +119,12 @@ fn verify_pack(repository: &Repository, id: &PackId) -> Result<Outcome> {
         if let Err(error) = raw {
             outcome.errors.push(error.or_subject(|| pack_name(id)));
         }
+    }
+    if named.iter().any(|sum| *sum != places) {
+        let what = "the index says other things of this pack than its own directory";
+        outcome
+            .errors
+            .push(Error::damage(what).subject(pack_name(id)));
     }
     if outcome.errors.is_empty() && !outcome.chunks.is_empty() {
         outcome.errors.push(

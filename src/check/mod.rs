@@ -9,6 +9,7 @@ mod trees;
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Kind, Result};
+use crate::format::frame::FrameInfo;
 use crate::format::segment::Segment;
 use crate::id::{ChunkId, PackId};
 use crate::pack::{pack_id, pack_name};
@@ -116,7 +117,7 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
         // The segment was named above; what it alone knew shows as missing below.
         progress.note(&format!("going on without a part of the index: {error}"));
     }
-    trees::walk(repository, &snapshots, &lost, &mut report, progress)?;
+    trees::walk(repository, &snapshots, &named, &lost, &mut report, progress)?;
     Ok(report)
 }
 
@@ -133,8 +134,29 @@ fn check_slots(
     Ok(())
 }
 
-/// A pack as segments speak of it: its size.
-type Named = HashMap<PackId, u64>;
+/// Packs as segments speak of them.
+type Named = HashMap<PackId, NamedPack>;
+
+/// A pack as segments speak of it.
+struct NamedPack {
+    size: u64,
+    /// For each segment that names it: a sum over the places of all its chunks, which the pack's own directory must
+    /// come to as well.
+    places: Vec<u64>,
+}
+
+/// One chunk's share of the sum over a pack's places.
+fn place_sum(id: &ChunkId, frame: &FrameInfo, offset: u32, len: u32) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&id.0);
+    let mut place = Vec::with_capacity(28);
+    frame.encode(&mut place);
+    place.extend_from_slice(&offset.to_le_bytes());
+    place.extend_from_slice(&len.to_le_bytes());
+    hasher.update(&place);
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
 
 fn check_segments(
     repository: &Repository,
@@ -150,7 +172,7 @@ fn check_segments(
             match segment {
                 Ok(segment) => {
                     report.chunks += segment.chunks.len() as u64;
-                    named.extend(segment.packs.iter().map(|pack| (pack.id, pack.size)));
+                    name_packs(&mut named, &segment);
                 }
                 // Replaced by a merge since the listing.
                 Err(error) if error.kind() == Kind::NotFound => {}
@@ -159,6 +181,23 @@ fn check_segments(
             Ok(())
         })?;
     Ok(named)
+}
+
+fn name_packs(named: &mut Named, segment: &Segment) {
+    let mut places = vec![0u64; segment.packs.len()];
+    for (frame, span) in &segment.chunks {
+        let (pack, info) = &segment.frames[*frame as usize];
+        let sum = &mut places[*pack as usize];
+        *sum = sum.wrapping_add(place_sum(&span.id, info, span.offset, span.len));
+    }
+    for (pack, places) in segment.packs.iter().zip(places) {
+        let NamedPack { size, places: sums } = named.entry(pack.id).or_insert(NamedPack {
+            size: pack.size,
+            places: Vec::new(),
+        });
+        *size = pack.size;
+        sums.push(places);
+    }
 }
 
 fn check_packs(
@@ -182,7 +221,7 @@ fn check_packs(
     for id in ids {
         let what = match there.get(id) {
             None => "this pack is missing",
-            Some(size) if *size != named[id] => {
+            Some(size) if *size != named[id].size => {
                 "this pack is longer or shorter than it was when it was stored"
             }
             Some(_) => continue,

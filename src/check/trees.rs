@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Lost, Report};
+use super::{Lost, Named, Report};
 use crate::error::{Error, Result};
 use crate::format::codec;
 use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
@@ -16,6 +16,7 @@ use crate::repository::{ChunkKind, Repository};
 
 struct Walk<'c> {
     repository: &'c Repository,
+    named: &'c Named,
     lost: &'c Lost,
     report: &'c mut Report,
     progress: &'c dyn Progress,
@@ -35,12 +36,14 @@ struct Waiting {
 pub fn walk(
     repository: &Repository,
     snapshots: &[Snapshot],
+    named: &Named,
     lost: &Lost,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
     let mut walk = Walk {
         repository,
+        named,
         lost,
         report,
         progress,
@@ -80,7 +83,9 @@ impl Walk<'_> {
     /// Whether a chunk can be found in a pack that is there, and has not been read and found wrong.
     fn chunk(&self, id: &ChunkId, len: Option<u32>) -> Result<()> {
         let lacking = |what: &str| Err(Error::damage(format!("chunk {} {what}", id.short())));
-        let places = self.repository.index().locate_all(id)?;
+        let mut places = self.repository.index().locate_all(id)?;
+        // What only a cache on this machine says is no part of the repository.
+        places.retain(|place| self.named.contains_key(&place.frame.pack));
         if places.is_empty() {
             return lacking("is named by no segment");
         }

@@ -123,6 +123,8 @@ struct State {
     dead: HashSet<PackId>,
     /// Packs that stood in the storage when the writer began, and its own since; none for whoever only reads.
     standing: Option<HashSet<PackId>>,
+    /// The cache could not be written; memory has to do.
+    no_cache: bool,
     /// Packs written by this process that no segment names yet.
     unsegmented: Vec<FinishedPack>,
 }
@@ -150,7 +152,8 @@ impl Index {
     /// Brings the index up to the segments that the storage lists now.
     ///
     /// # Errors
-    /// Whatever the storage says; [`crate::error::Kind::Damage`] naming a segment that cannot be read. A cache that
+    /// Whatever the storage says; [`crate::error::Kind::Damage`] naming the first segment that cannot be read, once all
+    /// others have been. A cache that
     /// cannot be read or written is no error.
     pub fn refresh(&self) -> Result<()> {
         let listed: HashSet<SegmentId> = self
@@ -181,24 +184,28 @@ impl Index {
             .copied()
             .collect();
         missing.sort_unstable();
+        let mut broken = None;
         for id in missing {
             let segment = match read_segment(&*self.storage, &self.keys, &id) {
                 Ok(segment) => segment,
                 // A merge may have replaced it since the listing; what replaced it will be listed next time.
                 Err(error) if error.kind() == crate::error::Kind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    broken.get_or_insert(error);
+                    continue;
+                }
             };
             state.overlay.add_segment(&segment);
             state.in_overlay.insert(id);
             self.spill(&mut state);
         }
-        Ok(())
+        broken.map_or(Ok(()), Err)
     }
 
     /// Turns a large overlay into a generation. Where there is no cache, or it cannot be written, memory has to do.
     fn spill(&self, state: &mut State) {
         let Some(folder) = &self.cache else { return };
-        if state.overlay.len() < OVERLAY_MAX || !state.unsegmented.is_empty() {
+        if state.no_cache || state.overlay.len() < OVERLAY_MAX || !state.unsegmented.is_empty() {
             return;
         }
         if let Some(built) = generation::build(folder, &state.overlay, &state.in_overlay) {
@@ -206,6 +213,9 @@ impl Index {
             state.overlay = Overlay::default();
             state.in_overlay.clear();
             generation::merge(folder, &mut state.generations);
+        } else {
+            // Trying again with every segment would sort the whole overlay every time.
+            state.no_cache = true;
         }
     }
 
@@ -223,12 +233,21 @@ impl Index {
                     .as_ref()
                     .is_none_or(|standing| standing.contains(pack))
         };
-        if let Some(location) = state.overlay.locate(id).filter(exists) {
-            return Ok(Some(location));
+        if let Some(location) = state.overlay.locate(id) {
+            let mut places = std::iter::once(location).chain(state.overlay.locate_others(id));
+            if let Some(found) = places.find(exists) {
+                return Ok(Some(found));
+            }
         }
         for generation in &state.generations {
-            if let Some(location) = generation.locate(id)?.filter(exists) {
+            let Some(location) = generation.locate(id)? else {
+                continue;
+            };
+            if exists(&location) {
                 return Ok(Some(location));
+            }
+            if let Some(found) = generation.locate_others(id)?.into_iter().find(exists) {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -257,6 +276,13 @@ impl Index {
         state.standing = Some(standing);
     }
 
+    /// The writer has ended: every pack counts again.
+    pub fn reset_packs(&self) {
+        let mut state = self.write();
+        state.dead.clear();
+        state.standing = None;
+    }
+
     /// A pack was written, durably; its chunks can be found from now on.
     pub fn add_pack(&self, pack: FinishedPack) {
         let mut state = self.write();
@@ -273,26 +299,20 @@ impl Index {
     /// # Errors
     /// Whatever the storage says.
     pub fn checkpoint(&self) -> Result<u64> {
-        let packs = std::mem::take(&mut self.write().unsegmented);
+        // They stay in the list until a segment names them: a generation that is built meanwhile must not hold them.
+        let packs = self.read().unsegmented.clone();
         if packs.is_empty() {
             return Ok(0);
         }
         let written = segment::pieces_of(&packs)
             .into_iter()
             .map(|piece| write_segment(&*self.storage, &self.keys, piece))
-            .collect::<Result<Vec<_>>>();
+            .collect::<Result<Vec<_>>>()?;
         let mut state = self.write();
-        match written {
-            Ok(written) => {
-                state.in_overlay.extend(written.iter().map(|(id, _)| *id));
-                self.spill(&mut state);
-                Ok(written.iter().map(|(_, size)| size).sum())
-            }
-            Err(error) => {
-                state.unsegmented = packs;
-                Err(error)
-            }
-        }
+        state.unsegmented.drain(..packs.len());
+        state.in_overlay.extend(written.iter().map(|(id, _)| *id));
+        self.spill(&mut state);
+        Ok(written.iter().map(|(_, size)| size).sum())
     }
 
     /// Calls `each` with the packs of every listed segment, straight from the storage: for checks.

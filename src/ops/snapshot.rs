@@ -123,6 +123,11 @@ pub fn run(
         return attempt(repository, &session, options, opened, started, progress);
     }
     let session = repository.begin(SessionPurpose::Write)?;
+    if let Some(error) = &session.damaged {
+        progress.note(&format!(
+            "going on without a part of the index, what it names is stored again: {error}"
+        ));
+    }
     let done = attempt(repository, &session, options, opened, started, progress);
     session.end(repository);
     done
@@ -334,6 +339,13 @@ fn parent(
     progress: &dyn Progress,
 ) -> Result<Option<Snapshot>> {
     if let Some(name) = &options.parent {
+        if options.kind == SnapshotKind::Full {
+            return Err(Error::new(
+                Kind::Usage,
+                "a full snapshot is compared with nothing, so it has no parent",
+            )
+            .hint("leave out --parent, or take an incremental one"));
+        }
         let chosen = select::one(repository, name, &select::Filter::default())?;
         if session.forgotten.contains(&chosen.id) {
             return Err(Error::new(

@@ -56,12 +56,15 @@ impl Repository {
         if let Some(location) = self.index.locate(id)? {
             return Ok(location);
         }
-        self.index.refresh()?;
-        self.index.locate(id)?.ok_or_else(|| {
-            Error::damage("no segment of the index names this chunk")
-                .subject(format!("chunk {}", id.short()))
-                .hint("run `duramen check` to see what is affected")
-        })
+        let refreshed = self.index.refresh();
+        if let Some(location) = self.index.locate(id)? {
+            return Ok(location);
+        }
+        // A segment that cannot be read only matters for what it alone names.
+        refreshed?;
+        Err(Error::damage("no segment of the index names this chunk")
+            .subject(format!("chunk {}", id.short()))
+            .hint("run `duramen check` to see what is affected"))
     }
 
     /// Reads, opens and decompresses one frame: its raw bytes.
@@ -127,12 +130,8 @@ impl Repository {
     /// [`Kind::Damage`].
     pub fn read_chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>> {
         let location = self.locate(id)?;
-        match self.read_place(kind, id, &location) {
-            Err(error) if error.kind() == Kind::Damage => {
-                self.read_elsewhere(kind, id, &location.frame).ok_or(error)
-            }
-            read => read,
-        }
+        self.read_place(kind, id, &location)
+            .or_else(|error| self.read_elsewhere(kind, id, &location.frame).ok_or(error))
     }
 
     /// A chunk out of any other frame than `tried`; none where no other holds it whole.

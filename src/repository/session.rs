@@ -5,11 +5,13 @@
 //! Clocks play no part in that.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Repository;
 use crate::crypto::random;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::file::FileType;
 use crate::format::records::{self, SessionPurpose, Tombstone};
 use crate::id::{PackId, RecordId, SessionId, SnapshotId};
@@ -21,8 +23,16 @@ pub struct Session {
     pub id: SessionId,
     /// Snapshots that are to go: no parents.
     pub forgotten: HashSet<SnapshotId>,
+    /// A segment that could not be read: what it alone names is stored again.
+    pub damaged: Option<Error>,
     record: Mutex<records::Session>,
+    renewed: Mutex<Duration>,
+    /// The commit was put and nobody knows whether it arrived: only expiry may settle the session.
+    unsettled: AtomicBool,
 }
+
+/// A session says that it still lives this often.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 fn session_name(id: &SessionId, number: u32) -> String {
     format!("sessions/{}.{number:010}", id.hex())
@@ -77,19 +87,32 @@ impl Repository {
             extensions: Vec::new(),
         };
         self.put_record(FileType::Session, &session_name(&id, 0), &record)?;
+        let mut session = self.session(record);
+        if let Err(error) = self.prepare(&mut session) {
+            session.end(self);
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// What must be looked at after the session is put.
+    fn prepare(&self, session: &mut Session) -> Result<()> {
         let mut dead: HashSet<PackId> = HashSet::new();
         for tombstone in self.list_tombstones()? {
             match self.read_tombstone(&tombstone) {
                 Ok(tombstone) => dead.extend(tombstone.packs),
                 // It has done its work and gone: no segment names its packs any more.
-                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
+                Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         // What is forgotten by now is no parent, whoever forgot it and however long ago: whoever ends a forgetting that
         // is not in the session's record has it waited for.
-        let (forgotten, _) = self.forgotten()?;
-        self.index.refresh()?;
+        (session.forgotten, _) = self.forgotten()?;
+        match self.index.refresh() {
+            Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
+            refreshed => refreshed?,
+        }
         // Packs after segments: a pack that a listed segment names was there before it. One that is not listed was
         // lost, and what was in it is stored again.
         let standing = self
@@ -99,11 +122,18 @@ impl Repository {
             .filter_map(|item| pack_id(&item.name))
             .collect();
         self.index.set_packs(dead, standing);
-        Ok(Session {
-            id,
-            forgotten,
+        Ok(())
+    }
+
+    fn session(&self, record: records::Session) -> Session {
+        Session {
+            id: record.id,
+            forgotten: HashSet::new(),
+            damaged: None,
             record: Mutex::new(record),
-        })
+            renewed: Mutex::new(self.environment.clock.elapsed()),
+            unsettled: AtomicBool::new(false),
+        }
     }
 }
 
@@ -113,8 +143,6 @@ impl Repository {
     /// # Errors
     /// Whatever the storage says.
     pub fn rehearse(&self) -> Result<Session> {
-        let (forgotten, _) = self.forgotten()?;
-        self.index.refresh()?;
         let now = self.environment.clock.now();
         let record = records::Session {
             id: SessionId(random::array()?),
@@ -130,24 +158,36 @@ impl Repository {
             program: String::new(),
             extensions: Vec::new(),
         };
-        Ok(Session {
-            id: record.id,
-            forgotten,
-            record: Mutex::new(record),
-        })
+        let mut session = self.session(record);
+        (session.forgotten, _) = self.forgotten()?;
+        self.index.refresh()?;
+        Ok(session)
     }
 }
 
 impl Session {
+    /// Says that the session still lives, where that was last said a minute ago.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn renew_when_due(&self, repository: &Repository) -> Result<()> {
+        let now = repository.environment.clock.elapsed();
+        {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.saturating_sub(*renewed) < RENEW_EVERY {
+                return Ok(());
+            }
+            *renewed = now;
+        }
+        self.renew(repository)
+    }
+
     /// Says that the session still lives.
     ///
     /// # Errors
     /// Whatever the storage says.
     pub fn renew(&self, repository: &Repository) -> Result<()> {
-        let mut record = self
-            .record
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let old = session_name(&self.id, record.number);
         record.number += 1;
         record.renewed = repository.environment.clock.now();
@@ -165,19 +205,29 @@ impl Session {
         }
     }
 
+    /// The commit's put was not answered: the session must outlive this process, until its void or its commit is seen.
+    pub(super) fn leave_unsettled(&self) {
+        self.unsettled.store(true, Ordering::SeqCst);
+    }
+
     /// Ends the session. Failing to is no loss: it will be expired.
     pub fn end(&self, repository: &Repository) {
-        let number = self
-            .record
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .number;
-        for number in if number == 0 {
-            vec![0]
-        } else {
-            vec![number, 0]
-        } {
-            let _ = repository.storage.delete(&session_name(&self.id, number));
+        repository.index.reset_packs();
+        if self.unsettled.load(Ordering::SeqCst) {
+            return;
+        }
+        let prefix = format!("sessions/{}.", self.id.hex());
+        let mut names: Vec<String> = match repository.storage.list("sessions") {
+            Ok(items) => items
+                .into_iter()
+                .map(|item| item.name)
+                .filter(|name| name.starts_with(&prefix))
+                .collect(),
+            Err(_) => return,
+        };
+        names.sort_unstable();
+        for name in names.iter().rev() {
+            let _ = repository.storage.delete(name);
         }
     }
 }

@@ -225,11 +225,13 @@ impl Repository {
         }
         snapshot.check()?;
         let name = snapshot_name(&session.id);
-        let (first, size) = self.put_record(
-            FileType::Snapshot,
-            &name,
-            &Fate::Committed(Box::new(snapshot.clone())),
-        )?;
+        let (first, size) = self
+            .put_record(
+                FileType::Snapshot,
+                &name,
+                &Fate::Committed(Box::new(snapshot.clone())),
+            )
+            .inspect_err(|_| session.leave_unsettled())?;
         if !first {
             return Err(again(
                 "this session was silent for so long that it was expired; nothing was committed",

@@ -3,8 +3,8 @@
 //! ```text
 //! put -> gatherers (one a kind) -> sealing threads -> packer (in order) -> storage, index
 //! ```
-//! Everything between is bounded: a gatherer holds one frame, each sealing thread one, the queues one for each
-//! thread. Small chunks share a frame with what came before them, so a tree of small files compresses like a tar.
+//! Everything between is bounded: a gatherer holds one frame, each sealing thread one, the queues two for each
+//! thread. The packer waits for the frames in the order in which they were begun, whoever seals them. Small chunks share a frame with what came before them, so a tree of small files compresses like a tar.
 //! A checkpoint (a segment for the packs so far) comes every so many packs or minutes: that much of an interrupted
 //! snapshot is used again by the next.
 
@@ -54,13 +54,12 @@ pub struct Written {
 }
 
 struct Job {
-    number: u64,
     kind: ChunkKind,
     raw: Vec<u8>,
     chunks: Vec<ChunkSpan>,
 }
 
-type Sealed = (u64, SealedFrame, Vec<ChunkSpan>);
+type Sealed = (SealedFrame, Vec<ChunkSpan>);
 
 #[derive(Default)]
 struct Gatherer {
@@ -82,11 +81,15 @@ pub struct ChunkWriter {
     gatherers: HashMap<ChunkKind, Gatherer>,
     relied: HashSet<PackId>,
     written: Written,
-    next: u64,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Jobs>,
     sealers: Vec<JoinHandle<Result<()>>>,
     packer: Option<JoinHandle<Result<u64>>>,
-    due: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// Where frames go: to whoever seals them, each with a way to the packer, which knows their order.
+struct Jobs {
+    seal: Sender<(Job, Sender<Sealed>)>,
+    order: Sender<Receiver<Sealed>>,
 }
 
 impl ChunkWriter {
@@ -101,27 +104,24 @@ impl ChunkWriter {
             gatherers: HashMap::new(),
             relied: HashSet::new(),
             written: Written::default(),
-            next: 0,
             jobs: None,
             sealers: Vec::new(),
             packer: None,
-            due: Arc::default(),
         };
         if options.dry_run {
             return Ok(writer);
         }
         let threads = repository.threads();
-        let (jobs, to_seal) = bounded::<Job>(threads);
-        let (sealed, to_pack) = bounded::<Sealed>(threads);
+        let (seal, to_seal) = bounded(threads);
+        let (order, to_pack) = bounded(2 * threads);
         for _ in 0..threads {
             let mut sealer = FrameSealer::new(options.level)?;
-            let (keys, to_seal, sealed) =
-                (repository.keys.clone(), to_seal.clone(), sealed.clone());
+            let (keys, to_seal) = (repository.keys.clone(), to_seal.clone());
             writer.sealers.push(std::thread::spawn(move || {
-                seal_all(&keys, &mut sealer, &to_seal, &sealed)
+                seal_all(&keys, &mut sealer, &to_seal)
             }));
         }
-        drop((to_seal, sealed));
+        drop(to_seal);
         let packer = Packer {
             storage: repository.storage.clone(),
             keys: repository.keys.clone(),
@@ -133,10 +133,9 @@ impl ChunkWriter {
             since: 0,
             last: repository.environment.clock.elapsed(),
             stored: 0,
-            due: writer.due.clone(),
         };
         writer.packer = Some(std::thread::spawn(move || packer.run(&to_pack)));
-        writer.jobs = Some(jobs);
+        writer.jobs = Some(Jobs { seal, order });
         Ok(writer)
     }
 
@@ -185,11 +184,6 @@ impl ChunkWriter {
         Ok(true)
     }
 
-    /// Whether a checkpoint has been written since this was asked last: the time to renew the session.
-    pub fn checkpoint_passed(&self) -> bool {
-        self.due.swap(false, std::sync::atomic::Ordering::Relaxed)
-    }
-
     fn close_frame(&mut self, kind: ChunkKind) -> Result<()> {
         let Some(gatherer) = self.gatherers.get_mut(&kind) else {
             return Ok(());
@@ -198,17 +192,15 @@ impl ChunkWriter {
             return Ok(());
         }
         let Gatherer { raw, chunks } = std::mem::take(gatherer);
-        let job = Job {
-            number: self.next,
-            kind,
-            raw,
-            chunks,
-        };
-        self.next += 1;
-        match self.jobs.as_ref().map(|jobs| jobs.send(job)) {
-            Some(Ok(())) => Ok(()),
+        let (sealed, to_pack) = bounded(1);
+        let job = Job { kind, raw, chunks };
+        let sent = self.jobs.as_ref().is_some_and(|jobs| {
+            jobs.order.send(to_pack).is_ok() && jobs.seal.send((job, sealed)).is_ok()
+        });
+        match sent {
+            true => Ok(()),
             // A thread has stopped: its error is what happened.
-            _ => Err(self
+            false => Err(self
                 .stop()
                 .err()
                 .unwrap_or_else(|| Error::new(Kind::Failed, "the writer has stopped"))),
@@ -273,19 +265,12 @@ fn echo<T>(_: T) -> Error {
 fn seal_all(
     keys: &Keys,
     sealer: &mut FrameSealer,
-    jobs: &Receiver<Job>,
-    sealed: &Sender<Sealed>,
+    jobs: &Receiver<(Job, Sender<Sealed>)>,
 ) -> Result<()> {
-    for Job {
-        number,
-        kind,
-        raw,
-        chunks,
-    } in jobs
-    {
+    for (Job { kind, raw, chunks }, sealed) in jobs {
         let frame = sealer.seal(keys, kind, &raw)?;
         drop(raw);
-        sealed.send((number, frame, chunks)).map_err(echo)?;
+        sealed.send((frame, chunks)).map_err(echo)?;
     }
     Ok(())
 }
@@ -301,28 +286,27 @@ struct Packer {
     since: u32,
     last: Duration,
     stored: u64,
-    due: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Packer {
     /// Packs frames in their order; returns the bytes stored.
-    fn run(mut self, frames: &Receiver<Sealed>) -> Result<u64> {
-        // Sealing threads overtake each other by at most the frames under way.
-        let mut early: BTreeMap<u64, (SealedFrame, Vec<ChunkSpan>)> = BTreeMap::new();
-        let mut next = 0;
-        for (number, frame, chunks) in frames {
-            early.insert(number, (frame, chunks));
-            while let Some((frame, chunks)) = early.remove(&next) {
-                self.add(&frame, chunks)?;
-                next += 1;
+    fn run(mut self, frames: &Receiver<Receiver<Sealed>>) -> Result<u64> {
+        let mut whole = Ok(());
+        for frame in frames {
+            match frame.recv() {
+                Ok((frame, chunks)) => self.add(&frame, chunks)?,
+                // Whoever sealed it failed; what came before is kept, and the sealer says why.
+                Err(error) => {
+                    whole = Err(echo(error));
+                    break;
+                }
             }
         }
-        // A gap means that a sealing thread failed: what came after it is dropped, what came before is kept.
         for (_, pack) in std::mem::take(&mut self.open) {
             self.close(pack)?;
         }
         self.stored += self.index.checkpoint()?;
-        Ok(self.stored)
+        whole.map(|()| self.stored)
     }
 
     fn add(&mut self, frame: &SealedFrame, chunks: Vec<ChunkSpan>) -> Result<()> {
@@ -342,7 +326,6 @@ impl Packer {
         if self.since >= CHECKPOINT_PACKS || now.saturating_sub(self.last) >= CHECKPOINT_EVERY {
             self.stored += self.index.checkpoint()?;
             (self.since, self.last) = (0, now);
-            self.due.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(())
     }

@@ -100,8 +100,10 @@ impl<'r> Merger<'r> {
                 });
                 let was_directory = members.is_some();
                 self.stack.push(members);
-                let same_inode =
-                    was_directory && hint.is_some_and(|hint| self.same_inode(&hint, &stat));
+                let same_inode = was_directory
+                    && hint.is_some_and(|hint| {
+                        self.same_inode(&hint, &stat) && hint.ctime == stat.ctime
+                    });
                 let previous = previous.filter(|_| was_directory).map(Box::new);
                 Task::Enter {
                     name,

@@ -75,7 +75,6 @@ pub fn take(
     let shared = Shared {
         keys: repository.keys().clone(),
         cutter: &cutter,
-        clock: &*repository.environment().clock,
         progress,
     };
     let mut sink = Sink::new(Putter { repository, writer }, progress);
@@ -90,14 +89,20 @@ pub fn take(
         }
         drop(batches);
         let mut merger = Merger::new(repository, progress, options.trust, parent);
+        let clock = &repository.environment().clock;
         let walker = scope.spawn(move || {
+            // Everything in a batch was looked at after the batch before it was handed over.
+            let mut looked = clock.now();
             source.walk(progress, &mut |events| {
                 progress.go_on()?;
                 let tasks = events.into_iter().map(|event| merger.task(event)).collect();
                 let (out, results) = bounded(GROUPS);
                 let gone = |()| Error::new(Kind::Failed, "the snapshot has stopped");
                 to_sink.send(results).map_err(|_| gone(()))?;
-                to_work.send((tasks, out)).map_err(|_| gone(()))
+                let batch = Batch { tasks, looked, out };
+                to_work.send(batch).map_err(|_| gone(()))?;
+                looked = clock.now();
+                Ok(())
             })
         });
         let drained = drain(repository, session, &order, &mut sink);
@@ -160,6 +165,7 @@ fn drain(
     for results in order {
         let mut complete = false;
         for group in results {
+            session.renew_when_due(repository)?;
             for found in group {
                 complete |= matches!(found, Found::End);
                 sink.take(found)?;
@@ -167,9 +173,6 @@ fn drain(
         }
         if !complete {
             return Err(Error::new(Kind::Failed, CUT_SHORT));
-        }
-        if sink.putter.writer.checkpoint_passed() {
-            session.renew(repository)?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::merge::Task;
 use crate::chunk::Cutter;
-use crate::clock::{Clock, Nanos};
+use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::entry::{Content, Entry};
 use crate::id::ChunkId;
@@ -88,8 +88,15 @@ pub enum Payload {
     Nothing,
 }
 
-/// One batch of tasks and where its results go.
-pub type Batch = (Vec<Task>, Sender<Vec<Found>>);
+/// One batch of tasks.
+pub struct Batch {
+    /// In the order of the walk.
+    pub tasks: Vec<Task>,
+    /// None of what the tasks are about was looked at before this.
+    pub looked: Nanos,
+    /// Where the results go.
+    pub out: Sender<Vec<Found>>,
+}
 
 /// What all workers share.
 pub struct Shared<'r> {
@@ -97,8 +104,6 @@ pub struct Shared<'r> {
     pub keys: Arc<Keys>,
     /// For cuts.
     pub cutter: &'r Cutter,
-    /// To know what is fresh.
-    pub clock: &'r dyn Clock,
     /// To say what is being read, and to hear when to stop.
     pub progress: &'r dyn Progress,
 }
@@ -106,7 +111,7 @@ pub struct Shared<'r> {
 /// Works until there are no more batches, or the sink has gone.
 pub fn work(shared: &Shared<'_>, batches: &Receiver<Batch>) {
     let mut buffer = vec![0; BUFFER_BYTES.max(2 * shared.cutter.window())];
-    for (tasks, out) in batches {
+    for Batch { tasks, looked, out } in batches {
         let mut group = Group {
             found: Vec::new(),
             bytes: 0,
@@ -114,7 +119,7 @@ pub fn work(shared: &Shared<'_>, batches: &Receiver<Batch>) {
         };
         for task in tasks {
             // The sink has stopped listening: somebody else met an error.
-            if one(shared, &mut buffer, &mut group, task).is_err() {
+            if one(shared, &mut buffer, &mut group, task, looked).is_err() {
                 return;
             }
         }
@@ -157,8 +162,8 @@ impl Group {
     }
 }
 
-fn is_fresh(shared: &Shared<'_>, stat: &Stat) -> bool {
-    stat.ctime >= shared.clock.now().saturating_sub(FRESH)
+fn is_fresh(looked: Nanos, stat: &Stat) -> bool {
+    stat.ctime >= looked.saturating_sub(FRESH)
 }
 
 fn one(
@@ -166,6 +171,7 @@ fn one(
     buffer: &mut [u8],
     group: &mut Group,
     task: Task,
+    looked: Nanos,
 ) -> std::result::Result<(), Gone> {
     match task {
         Task::Leave => group.push(Found::Leave),
@@ -178,9 +184,9 @@ fn one(
             previous,
             same_inode,
         } => {
-            let fresh = is_fresh(shared, &stat);
-            let xattrs = if same_inode && previous.is_some() {
-                Attributes::Previous
+            let fresh = is_fresh(looked, &stat);
+            let (xattrs, whole) = if same_inode && previous.is_some() {
+                (Attributes::Previous, true)
             } else {
                 attributes(group, &*origin, b"")?
             };
@@ -189,7 +195,7 @@ fn one(
                 stat,
                 xattrs,
                 previous,
-                fresh,
+                fresh: fresh || !whole,
             })
         }
         Task::Read {
@@ -201,7 +207,7 @@ fn one(
         } => {
             let path = origin.path(&name);
             shared.progress.current(&path);
-            let fresh = is_fresh(shared, &stat);
+            let fresh = is_fresh(looked, &stat);
             let result = match (stat.kind, content) {
                 (StatKind::File, Some(content)) => Ok((Payload::Known(content), 0, stat, fresh)),
                 (StatKind::File, None) => {
@@ -219,7 +225,7 @@ fn one(
             };
             match result {
                 Ok((payload, read, stat, fresh)) => {
-                    let xattrs = attributes(group, &*origin, &name)?;
+                    let (xattrs, whole) = attributes(group, &*origin, &name)?;
                     group.push(Found::Member {
                         name,
                         stat,
@@ -227,7 +233,7 @@ fn one(
                         xattrs,
                         payload,
                         known,
-                        fresh,
+                        fresh: fresh || !whole,
                         read,
                     })
                 }
@@ -237,21 +243,28 @@ fn one(
     }
 }
 
+/// Attributes, and whether all of them were read: where not, the entry must be read again next time.
 fn attributes(
     group: &mut Group,
     origin: &dyn Origin,
     name: &[u8],
-) -> std::result::Result<Attributes, Gone> {
-    match origin.xattrs(name) {
-        Ok(xattrs) => Ok(Attributes::Raw(xattrs)),
-        Err(error) => {
-            group.push(Found::Problem {
-                path: origin.path(name),
-                error,
-            })?;
-            Ok(Attributes::Raw(Vec::new()))
-        }
+) -> std::result::Result<(Attributes, bool), Gone> {
+    let (mut xattrs, mut error) = match origin.xattrs(name) {
+        Ok(xattrs) => (xattrs, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    if xattrs.len() > limits::XATTRS_MAX {
+        let what = format!("{} attributes are more than can be stored", xattrs.len());
+        error = Some(Error::new(Kind::Limit, what));
+        xattrs.truncate(limits::XATTRS_MAX);
     }
+    let whole = error.is_none();
+    if let Some(error) = error {
+        let path = origin.path(name);
+        let error = error.or_subject(|| path.escape_ascii().to_string());
+        group.push(Found::Problem { path, error })?;
+    }
+    Ok((Attributes::Raw(xattrs), whole))
 }
 
 type File = (Vec<u8>, Stat, Arc<dyn Origin>, Vec<u8>, bool, bool);
@@ -277,7 +290,7 @@ fn file(
     };
     match streamed {
         Ok((payload, read)) => {
-            let xattrs = attributes(group, &*origin, &name)?;
+            let (xattrs, whole) = attributes(group, &*origin, &name)?;
             group.push(Found::Member {
                 name,
                 stat,
@@ -285,7 +298,7 @@ fn file(
                 xattrs,
                 payload,
                 known,
-                fresh,
+                fresh: fresh || !whole,
                 read,
             })
         }
@@ -402,6 +415,9 @@ fn settle(
             error,
         });
     }
-    *fresh |= now.ctime != stat.ctime;
+    if now.ctime != stat.ctime {
+        // Mode, owner or names changed, content did not.
+        (*stat, *fresh) = (now, true);
+    }
     Ok(())
 }

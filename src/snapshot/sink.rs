@@ -39,6 +39,7 @@ pub struct Sink<'r> {
     pub problems: Vec<Problem>,
     /// All problems.
     pub problem_count: u64,
+    problem_bytes: usize,
     progress: &'r dyn Progress,
     stack: Vec<Draft>,
     content: ListBuilder,
@@ -74,6 +75,7 @@ impl<'r> Sink<'r> {
             counters: Counters::default(),
             problems: Vec::new(),
             problem_count: 0,
+            problem_bytes: 0,
             progress,
             stack: Vec::new(),
             content: ListBuilder::default(),
@@ -157,6 +159,12 @@ impl<'r> Sink<'r> {
                 Some(cause) => format!("{}: {cause}", error.message()),
                 None => error.message().to_owned(),
             };
+            // The record has a maximum: what does not fit is counted.
+            let bytes = self.problem_bytes + path.len() + what.len();
+            if bytes > limits::SNAPSHOT_WORDS_MAX {
+                return;
+            }
+            self.problem_bytes = bytes;
             self.problems.push(Problem {
                 path: PathBytes(path),
                 what,
@@ -206,19 +214,16 @@ impl<'r> Sink<'r> {
         })
     }
 
-    fn link(
-        &mut self,
-        stat: &Stat,
-        known: Option<LinkGroup>,
-        path: impl FnOnce() -> Vec<u8>,
-    ) -> Option<LinkGroup> {
+    /// The group of a hard-linked inode: always of its first name in *this* walk. A group of the parent may by now
+    /// belong to another inode (a directory renamed leaves the inodes in it as they were), so none is carried over.
+    fn link(&mut self, stat: &Stat, path: impl FnOnce() -> Vec<u8>) -> Option<LinkGroup> {
         if stat.links < 2 || stat.inode == 0 {
             return None;
         }
         let keys = self.putter.repository.keys();
         let key = (stat.device, stat.inode);
         let links = self.links.entry(key).or_insert_with(|| Links {
-            group: known.map_or_else(|| keys.link_group(&path()), |known| known.group),
+            group: keys.link_group(&path()),
             left: stat.links,
         });
         links.left -= 1;
@@ -274,7 +279,7 @@ impl<'r> Sink<'r> {
                     .subject(path.escape_ascii().to_string()));
             }
         };
-        let link = self.link(&stat, None, || path);
+        let link = self.link(&stat, || path.clone());
         let entry = Entry {
             name,
             mode: stat.mode,
@@ -286,6 +291,11 @@ impl<'r> Sink<'r> {
             link,
             extensions: Vec::new(),
         };
+        // What no reader would accept would take its whole page with it.
+        if let Err(error) = entry.check() {
+            self.problem(path, &error);
+            return Ok(());
+        }
         if known {
             self.counters.files_changed += 1;
         } else {
@@ -295,15 +305,25 @@ impl<'r> Sink<'r> {
         self.push(&entry, hint(&stat, fresh, None), 1, size)
     }
 
-    fn keep(&mut self, entry: Entry, stat: &Stat) -> Result<()> {
+    fn keep(&mut self, mut entry: Entry, stat: &Stat) -> Result<()> {
         self.counters.files_unmodified += 1;
         let size = match &entry.node {
             Node::File { size, .. } => *size,
             _ => 0,
         };
-        // A name of the same inode that is read again later must find the same group.
-        if let Some(link) = entry.link {
-            self.link(stat, Some(link), Vec::new);
+        if entry.link.is_some() {
+            let mut path = Vec::new();
+            for name in self
+                .stack
+                .iter()
+                .skip(1)
+                .map(|draft| &draft.name)
+                .chain([&entry.name])
+            {
+                path.push(b'/');
+                path.extend_from_slice(name);
+            }
+            entry.link = self.link(stat, || path);
         }
         self.progress.advance(1, size);
         self.push(&entry, hint(stat, false, None), 1, size)

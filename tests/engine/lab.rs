@@ -158,22 +158,7 @@ pub fn restored(
 ) -> Result<(BTreeMap<String, Vec<u8>>, bool)> {
     let target = tempfile::tempdir().unwrap();
     let snapshot = ops::select::one(repository, name, &ops::select::Filter::default())?;
-    let restore = ops::restore::RestoreOptions {
-        path: Some(lab.tree().into_os_string().into_encoded_bytes()),
-        target: target.path().join("out"),
-        include: Vec::new(),
-        iinclude: Vec::new(),
-        exclude: Vec::new(),
-        iexclude: Vec::new(),
-        overwrite: ops::restore::Overwrite::Always,
-        in_place: false,
-        delete: false,
-        dry_run: false,
-        verify: false,
-        sparse: false,
-        ownership: None,
-        numeric_owner: false,
-    };
+    let restore = restore_options(lab, &target.path().join("out"));
     let summary = ops::restore::run(repository, &snapshot, &restore, &Silent)?;
     Ok((
         files(&target.path().join("out")),
@@ -187,4 +172,24 @@ pub fn check(repository: &Repository) -> Result<ops::check::CheckSummary> {
         &ops::check::CheckOptions { read_data: true },
         &Silent,
     )
+}
+
+/// The inside of the lab's tree to `target`.
+pub fn restore_options(lab: &Lab, target: &Path) -> ops::restore::RestoreOptions {
+    ops::restore::RestoreOptions {
+        path: Some(lab.tree().into_os_string().into_encoded_bytes()),
+        target: target.to_owned(),
+        include: Vec::new(),
+        iinclude: Vec::new(),
+        exclude: Vec::new(),
+        iexclude: Vec::new(),
+        overwrite: ops::restore::Overwrite::Always,
+        in_place: false,
+        delete: false,
+        dry_run: false,
+        verify: false,
+        sparse: false,
+        ownership: None,
+        numeric_owner: false,
+    }
 }

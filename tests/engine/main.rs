@@ -8,4 +8,6 @@ mod crash;
 mod damage;
 mod keys;
 mod lab;
+mod links;
 mod storage;
+mod trust;

@@ -1,6 +1,6 @@
 //! Rounds of: change the tree, start a snapshot, kill it, check and restore everything, take a whole snapshot.
 //!
-//! A tree of some 20 MB in a thousand files, so that a snapshot has many moments to be killed in; every round
+//! A tree of some 40 MB in a thousand files, so that a snapshot has many moments to be killed in; every round
 //! prints its delay, and the seed repeats the trees (the moments are the machine's).
 
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl State {
         let place = Place::new("kill");
         let (source, kept) = (place.at("source"), place.at("kept"));
         everyday(&source, seed, 1_000);
-        std::fs::write(source.join("large"), Random::new(seed).bytes(8_000_000)).unwrap();
+        std::fs::write(source.join("large"), Random::new(seed).bytes(24_000_000)).unwrap();
         let mut state = Self {
             place,
             source,
@@ -162,7 +162,7 @@ fn listed(place: &Place, id: &str) -> usize {
     place.run(["ls", "--recursive", id]).ok().objects().len()
 }
 
-/// A tenth of the files edited, some added, some removed, some moved: 5 to 10 MB of it new.
+/// A tenth of the files edited, some added, some removed, some moved: some 20 MB of it new.
 fn change(source: &Path, random: &mut Random) {
     for path in files_below(source) {
         if path.is_symlink() {
@@ -187,5 +187,5 @@ fn change(source: &Path, random: &mut Random) {
         let path = source.join(format!("new-{}", random.next()));
         std::fs::write(path, random.bytes(len)).unwrap();
     }
-    std::fs::write(source.join("large"), random.bytes(4_000_000)).unwrap();
+    std::fs::write(source.join("large"), random.bytes(16_000_000)).unwrap();
 }
