@@ -166,15 +166,18 @@ pub fn unlock(
     credentials: &[Credential],
 ) -> Result<Unlocked> {
     let slots = list(storage)?;
-    let mut damaged = None;
+    let (mut damaged, mut malformed) = (None, None);
     for credential in credentials {
         for id in &slots {
             let opened = read(storage, id).and_then(|slot| open(id, &slot, credential, repository));
             match opened {
                 Ok(Some(unlocked)) => return Ok(unlocked),
                 Ok(None) => {}
-                // A malformed key file is malformed for every slot.
-                Err(error) if error.kind() == Kind::WrongKey => return Err(error),
+                // A malformed key file is malformed for every slot; another credential may still fit.
+                Err(error) if error.kind() == Kind::WrongKey => {
+                    malformed = malformed.or(Some(error));
+                    break;
+                }
                 Err(error) => damaged = damaged.or(Some(error)),
             }
         }
@@ -184,7 +187,7 @@ pub fn unlock(
             .subject(storage.describe())
             .hint("without a file in its folder keys/ nothing can be read: bring that folder back from a copy"));
     }
-    Err(damaged.unwrap_or_else(|| {
+    Err(malformed.or(damaged).unwrap_or_else(|| {
         Error::new(
             Kind::WrongKey,
             "none of the given keys opens this repository",

@@ -59,6 +59,8 @@ impl StreamSource {
         let mut command = Command::new(program);
         command
             .args(arguments)
+            // It may be anybody's program, and has no need of what opens the repository.
+            .env_remove("DURAMEN_PASSWORD")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
