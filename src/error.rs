@@ -185,6 +185,15 @@ impl Error {
         &self.0.message
     }
 
+    /// The sentence with its cause, for where the subject stands already.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match &self.0.source {
+            Some(source) => format!("{}: {source}", self.0.message),
+            None => self.0.message.clone(),
+        }
+    }
+
     /// The thing the error is about.
     #[must_use]
     pub fn subject_text(&self) -> Option<&str> {

@@ -55,9 +55,14 @@ pub struct Report {
 
 impl Report {
     fn add(&mut self, progress: &dyn Progress, subject: impl Into<String>, error: &Error) {
+        let subject = subject.into();
+        let what = match error.subject_text() {
+            Some(own) if own != subject => error.to_string(),
+            _ => error.detail(),
+        };
         let damage = Finding {
-            subject: subject.into(),
-            what: error.to_string(),
+            subject,
+            what,
             damage: true,
         };
         progress.problem(error);

@@ -72,11 +72,9 @@ impl Walk<'_> {
                 continue;
             }
             if let Err(error) = self.page(&next, &mut waiting) {
-                self.report.add(
-                    self.progress,
-                    next.place.clone(),
-                    &error.or_subject(|| next.place),
-                );
+                let place = shown(next.place);
+                let error = error.or_subject(|| place.clone());
+                self.report.add(self.progress, place, &error);
             }
         }
         Ok(())
@@ -209,6 +207,7 @@ impl Walk<'_> {
             _ => Ok(()),
         };
         if let Err(error) = attributes.and(node) {
+            let place = shown(place);
             self.report
                 .add(self.progress, place.clone(), &error.subject(place));
         }
@@ -223,5 +222,14 @@ fn adds_up(bytes: impl Iterator<Item = u64>, expected: Option<u64>) -> Result<()
             "the pieces of a file do not add up to its size",
         )),
         _ => Ok(()),
+    }
+}
+
+/// A place as people read it: the root has no name of its own.
+fn shown(place: String) -> String {
+    if place.ends_with(':') {
+        place + "/"
+    } else {
+        place
     }
 }

@@ -155,10 +155,7 @@ impl<'r> Sink<'r> {
         self.progress.problem(error);
         self.problem_count += 1;
         if self.problems.len() < limits::PROBLEMS_LISTED_MAX {
-            let what = match std::error::Error::source(error) {
-                Some(cause) => format!("{}: {cause}", error.message()),
-                None => error.message().to_owned(),
-            };
+            let what = error.detail();
             // The record has a maximum: what does not fit is counted.
             let bytes = self.problem_bytes + path.len() + what.len();
             if bytes > limits::SNAPSHOT_WORDS_MAX {
