@@ -67,3 +67,24 @@ fn at_once_and_later() {
     place.assert_restores("latest", &source);
     place.assert_clean();
 }
+
+/// A folder that moves takes its files along without a trace on the files themselves: those that are names of one inode
+/// with files that stayed must come back as one with them.
+#[test]
+fn hard_links_of_which_some_moved_with_their_folder() {
+    let place = Place::new("links-moved");
+    let source = place.scratch.folder("source");
+    std::fs::create_dir_all(source.join("old")).unwrap();
+    std::fs::write(source.join("old/one"), vec![7; 5_000]).unwrap();
+    std::fs::hard_link(source.join("old/one"), source.join("stays")).unwrap();
+    std::fs::hard_link(source.join("old/one"), source.join("stays-too")).unwrap();
+    settle();
+    place.snapshot(&source);
+    // The moved name now comes first, then last.
+    for name in ["a-new", "z-new"] {
+        let from = if name == "a-new" { "old" } else { "a-new" };
+        std::fs::rename(source.join(from), source.join(name)).unwrap();
+        place.snapshot(&source);
+        place.assert_restores("latest", &source);
+    }
+}
