@@ -215,8 +215,8 @@ impl Walk<'_> {
 }
 
 /// What a list page stands for must be what the page above it, or the entry, says.
-fn adds_up(bytes: impl Iterator<Item = u64>, expected: Option<u64>) -> Result<()> {
-    let sum = bytes.fold(Some(0u64), |sum, bytes| sum?.checked_add(bytes));
+fn adds_up(mut bytes: impl Iterator<Item = u64>, expected: Option<u64>) -> Result<()> {
+    let sum = bytes.try_fold(0u64, u64::checked_add);
     match expected {
         Some(expected) if sum != Some(expected) => Err(Error::damage(
             "the pieces of a file do not add up to its size",
