@@ -52,3 +52,40 @@ pub fn parse(text: &[u8]) -> Result<Secret> {
     }
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_key_survives_copying_and_a_wrong_digit_is_noticed() {
+        let text = new_key_file().unwrap();
+        let key = parse(&text).unwrap();
+        let line = String::from_utf8(text.to_vec()).unwrap();
+        for same in [
+            line.trim_end().to_owned(),
+            format!("  {line}\r\n"),
+            line.replace(' ', "\t"),
+        ] {
+            assert_eq!(parse(same.as_bytes()).unwrap(), key);
+        }
+        for at in 0..line.trim_end().len() {
+            let mut changed = text.to_vec();
+            changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+            let error = parse(&changed).unwrap_err();
+            assert_eq!(error.kind(), Kind::WrongKey, "byte {at}");
+            assert!(!error.to_string().contains(&line[14..30]), "tells the key");
+        }
+        for bad in [
+            &b""[..],
+            b"\xff",
+            b"duramen-key-1",
+            b"duramen-key-1 00 00",
+            b"a passphrase",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().kind(), Kind::WrongKey);
+        }
+        assert!(parse(format!("{} more", line.trim_end()).as_bytes()).is_err());
+    }
+}
