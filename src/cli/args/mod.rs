@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod prune;
 mod restore;
 mod snapshot;
 mod snapshots;
@@ -24,6 +25,7 @@ pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use prune::{PruneArgs, PruneHow};
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
@@ -125,6 +127,7 @@ pub enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Export(ExportArgs),
+    Prune(PruneArgs),
     Check(CheckArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
