@@ -6,6 +6,8 @@ pub mod init;
 pub mod key;
 pub mod look;
 pub mod open;
+pub mod recall;
 pub mod restore;
+pub mod scrub;
 pub mod select;
 pub mod snapshot;

@@ -26,7 +26,7 @@ fn snapshot_of(name: &str) -> Option<SnapshotId> {
     SnapshotId::from_hex(name.strip_prefix("snapshots/")?)
 }
 
-fn annotation_of(name: &str) -> Option<(SnapshotId, RecordId)> {
+pub(super) fn annotation_of(name: &str) -> Option<(SnapshotId, RecordId)> {
     let (snapshot, id) = name.strip_prefix("annotations/")?.split_once('/')?;
     Some((SnapshotId::from_hex(snapshot)?, RecordId::from_hex(id)?))
 }

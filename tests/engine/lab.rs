@@ -33,6 +33,7 @@ pub fn noise(label: &str, len: usize) -> Vec<u8> {
 pub fn environment(cache: Option<PathBuf>) -> Environment {
     Environment {
         cache,
+        state: None,
         threads: 2,
         clock: Arc::new(SystemClock::default()),
         host: "host".into(),

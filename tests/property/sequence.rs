@@ -75,6 +75,7 @@ fn one(seed: u64, settling: bool) {
         location: scratch.at("repository").to_str().unwrap().into(),
         credentials: vec![Credential::KeyFile(new_key_file().unwrap())],
         cache: Some(scratch.at("cache")),
+        state: None,
         threads: 2,
     };
     init::run(&options, &Silent).unwrap();
