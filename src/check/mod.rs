@@ -119,13 +119,17 @@ pub struct Options {
 ///
 /// # Errors
 /// Only what makes checking impossible: the storage cannot be listed, or the user interrupts.
-pub fn check(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Report> {
+pub fn check(
+    repository: &Repository,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
     let snapshots = match &options.snapshots {
         Some(chosen) => chosen.clone(),
         None => {
-            let snapshots = repository.snapshots_or(&mut |id, error| {
+            let standing = repository.standing(&mut |id, error| {
                 report.add(progress, crate::repository::snapshot_name(&id), &error);
                 Ok(())
             })?;
@@ -134,7 +138,7 @@ pub fn check(repository: &Repository, options: &Options, progress: &dyn Progress
             for (name, error) in repository.unreadable_records()? {
                 report.add(progress, name, &error);
             }
-            snapshots
+            standing.into_iter().map(|(snapshot, _)| snapshot).collect()
         }
     };
     report.snapshots = snapshots.len() as u64;
@@ -151,7 +155,14 @@ pub fn check(repository: &Repository, options: &Options, progress: &dyn Progress
     check_packs(repository, &named, whole, &mut lost, &mut report, progress)?;
     if options.read != ReadData::None {
         progress.phase("check packs");
-        data::read_packs(repository, &named, options, &mut lost, &mut report, progress)?;
+        data::read_packs(
+            repository,
+            &named,
+            options,
+            &mut lost,
+            &mut report,
+            progress,
+        )?;
     }
     progress.phase("check trees");
     if let Err(error) = repository.index().refresh() {

@@ -24,8 +24,16 @@ use crate::storage::Storage;
 const PIECE: u64 = 4 << 20;
 
 /// Every folder of a repository.
-const FOLDERS: [&str; 8] =
-    ["keys", "keyring", "packs", "index", "snapshots", "sessions", "tombstones", "annotations"];
+const FOLDERS: [&str; 8] = [
+    "keys",
+    "keyring",
+    "packs",
+    "index",
+    "snapshots",
+    "sessions",
+    "tombstones",
+    "annotations",
+];
 
 /// A stored file to look at.
 struct Job {
@@ -89,14 +97,23 @@ pub fn scrub(storage: &dyn Storage, threads: usize, progress: &dyn Progress) -> 
             report.files_read += 1;
             let read = read.and_then(|file| {
                 report.bytes_read += file.len() as u64;
-                Ok(RecordHeader::split(FileType::Config, &file, RECORD_BYTES_MAX)?.1.repository)
+                Ok(
+                    RecordHeader::split(FileType::Config, &file, RECORD_BYTES_MAX)?
+                        .1
+                        .repository,
+                )
             });
-            read.map_err(|error| told(&mut report, progress, "config", &error)).ok()
+            read.map_err(|error| told(&mut report, progress, "config", &error))
+                .ok()
         }
     };
     foreign.sort_unstable();
     for name in foreign {
-        report.remark(progress, name, "this is no file of a repository; it was left alone");
+        report.remark(
+            progress,
+            name,
+            "this is no file of a repository; it was left alone",
+        );
     }
     // By name, so that findings come in the same order each time.
     jobs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -144,14 +161,22 @@ fn told(report: &mut Report, progress: &dyn Progress, name: &str, error: &Error)
 fn check_rings(storage: &dyn Storage, jobs: &[Job], report: &mut Report, progress: &dyn Progress) {
     let newest = jobs.iter().rfind(|job| job.file_type == FileType::Ring);
     let Some(newest) = newest else {
-        report.add(progress, "keyring", &Error::damage("there is no key ring: no key opens anything"));
+        report.add(
+            progress,
+            "keyring",
+            &Error::damage("there is no key ring: no key opens anything"),
+        );
         return;
     };
     let read = storage.read(&newest.name, RECORD_BYTES_MAX as u64);
     // What is wrong with the ring itself is told when it is read as a file.
-    let Ok(ring) = read.and_then(|file| RingFile::decode(&file)) else { return };
-    let standing: HashSet<&str> =
-        jobs.iter().filter_map(|job| job.name.strip_prefix("keys/")).collect();
+    let Ok(ring) = read.and_then(|file| RingFile::decode(&file)) else {
+        return;
+    };
+    let standing: HashSet<&str> = jobs
+        .iter()
+        .filter_map(|job| job.name.strip_prefix("keys/"))
+        .collect();
     let named: HashSet<String> = ring.wraps.iter().map(|(slot, _)| slot.hex()).collect();
     for (slot, _) in &ring.wraps {
         if !standing.contains(slot.hex().as_str()) {
@@ -159,7 +184,10 @@ fn check_rings(storage: &dyn Storage, jobs: &[Job], report: &mut Report, progres
             report.add(progress, format!("keys/{}", slot.hex()), &what);
         }
     }
-    for slot in jobs.iter().filter_map(|job| SlotId::from_hex(job.name.strip_prefix("keys/")?)) {
+    for slot in jobs
+        .iter()
+        .filter_map(|job| SlotId::from_hex(job.name.strip_prefix("keys/")?))
+    {
         if !named.contains(&slot.hex()) {
             let what = "no key slot any more: it was removed, or adding it was interrupted";
             report.remark(progress, format!("keys/{}", slot.hex()), what);
@@ -175,7 +203,11 @@ fn verify(storage: &dyn Storage, job: &Job, repository: Option<RepositoryId>) ->
         _ => RECORD_BYTES_MAX as u64,
     };
     if job.size > max {
-        let what = format!("{} bytes, more than a {} may have", job.size, job.file_type.word());
+        let what = format!(
+            "{} bytes, more than a {} may have",
+            job.size,
+            job.file_type.word()
+        );
         return Err(Error::damage(what));
     }
     let Some(covered) = job.size.checked_sub(TRAILER as u64) else {
@@ -195,20 +227,33 @@ fn verify(storage: &dyn Storage, job: &Job, repository: Option<RepositoryId>) ->
     }
     let trailer = storage.read_range(&job.name, covered, TRAILER)?;
     if hasher.finalize().as_bytes()[..] != trailer[..] {
-        return Err(Error::damage("its bytes are not those that were stored (hash differs)"));
+        return Err(Error::damage(
+            "its bytes are not those that were stored (hash differs)",
+        ));
     }
     let own = to_hex(&trailer);
     let named_by_hash = matches!(job.file_type, FileType::Pack | FileType::Segment);
     if named_by_hash && job.name.rsplit('/').next() != Some(&own) {
-        return Err(Error::damage(format!("this is another {}: its hash is {}", job.file_type.word(), &own[..8])));
+        return Err(Error::damage(format!(
+            "this is another {}: its hash is {}",
+            job.file_type.word(),
+            &own[..8]
+        )));
     }
     let mut reader = Reader::new(&head);
     job.file_type.check_start(&mut reader)?;
     // Between version and repository id: packs, rings and records 6 bytes, slots 14.
-    reader.bytes(if job.file_type == FileType::Slot { 14 } else { 6 })?;
+    reader.bytes(if job.file_type == FileType::Slot {
+        14
+    } else {
+        6
+    })?;
     let belongs = RepositoryId(reader.array()?);
     if repository.is_some_and(|repository| repository != belongs) {
-        return Err(Error::damage(format!("belongs to another repository ({})", belongs.short())));
+        return Err(Error::damage(format!(
+            "belongs to another repository ({})",
+            belongs.short()
+        )));
     }
     if job.file_type == FileType::Ring && !job.name.ends_with(&format!("/{:010}", reader.u64()?)) {
         return Err(Error::damage("a key ring of another generation"));
@@ -237,7 +282,11 @@ mod tests {
             assert_eq!(type_of(&format!("{name}~")), None, "{name}~");
             assert_eq!(type_of(&name[..name.len() - 1]), None, "{name}");
         }
-        for foreign in [format!("packs/02/{hash}"), "config".into(), format!("keys/{}", id.to_uppercase())] {
+        for foreign in [
+            format!("packs/02/{hash}"),
+            "config".into(),
+            format!("keys/{}", id.to_uppercase()),
+        ] {
             assert_eq!(type_of(&foreign), None, "{foreign}");
         }
     }

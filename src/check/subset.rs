@@ -26,7 +26,9 @@ pub enum ReadData {
 
 /// The first 8 bytes of a pack's id, as they are read: hashes, so packs spread evenly.
 fn number(id: &PackId) -> u64 {
-    id.0[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    id.0[..8]
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 impl ReadData {
@@ -49,7 +51,9 @@ impl ReadData {
         match self {
             ReadData::None => packs.clear(),
             ReadData::All => {}
-            ReadData::Part { part, of } => packs.retain(|(id, _)| number(id) % of.max(1) + 1 == part),
+            ReadData::Part { part, of } => {
+                packs.retain(|(id, _)| number(id) % of.max(1) + 1 == part)
+            }
             ReadData::Percent(percent) => {
                 shuffled(&mut packs);
                 let count = (packs.len() as f64 * percent / 100.0).ceil() as usize;
@@ -84,8 +88,9 @@ mod tests {
         let whole = ReadData::All.choose(packs(), 0);
         assert_eq!(whole.len(), 1000);
         for of in [1, 2, 7, 300] {
-            let mut all: Vec<_> =
-                (1..=of).flat_map(|part| ReadData::Part { part, of }.choose(packs(), 0)).collect();
+            let mut all: Vec<_> = (1..=of)
+                .flat_map(|part| ReadData::Part { part, of }.choose(packs(), 0))
+                .collect();
             all.sort_unstable();
             assert_eq!(all, whole, "{of} parts");
         }
@@ -104,7 +109,10 @@ mod tests {
         assert_eq!(take(ReadData::Bytes(1), 1).len(), 1);
         assert_eq!(take(ReadData::Bytes(u64::MAX), 1).len(), 1000);
         assert_eq!(take(ReadData::Bytes(95), 1), take(ReadData::Bytes(95), 1));
-        assert_ne!(take(ReadData::Percent(5.0), 1), take(ReadData::Percent(5.0), 2));
+        assert_ne!(
+            take(ReadData::Percent(5.0), 1),
+            take(ReadData::Percent(5.0), 2)
+        );
         assert!(ReadData::Percent(5.0).choose(Vec::new(), 1).is_empty());
     }
 }

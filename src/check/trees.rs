@@ -68,7 +68,9 @@ pub fn walk(
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let trees = walked(repository, snapshots, named, lost, report, progress)?.seen.len();
+    let trees = walked(repository, snapshots, named, lost, report, progress)?
+        .seen
+        .len();
     report.trees = trees as u64;
     Ok(())
 }
@@ -124,7 +126,9 @@ impl Walk<'_> {
         let mut places = self.repository.index().locate_all(id)?;
         // What only a cache on this machine says is no part of the repository.
         places.retain(|place| self.named.contains_key(&place.frame.pack));
-        self.needed.borrow_mut().extend(places.iter().map(|place| place.frame.pack));
+        self.needed
+            .borrow_mut()
+            .extend(places.iter().map(|place| place.frame.pack));
         if places.is_empty() {
             return lacking("is named by no segment");
         }

@@ -21,7 +21,9 @@ pub fn tell(repository: &Repository, writing: bool, progress: &dyn Progress) -> 
         progress.note(&recalled.cure());
     }
     if let Some(error) = &recalled.unkept {
-        progress.note(&format!("this machine will not remember what it saw: {error}"));
+        progress.note(&format!(
+            "this machine will not remember what it saw: {error}"
+        ));
     }
     Ok(())
 }

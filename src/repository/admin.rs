@@ -158,9 +158,12 @@ impl Repository {
     pub fn replace_slot(&self, credential: &Credential) -> Result<RingSlot> {
         let current = self.current_slot();
         let slots = self.slots()?;
-        let old = slots.iter().find(|slot| slot.id == current).ok_or_else(|| {
-            Error::new(Kind::NotFound, "there is no such key").subject(current.short())
-        })?;
+        let old = slots
+            .iter()
+            .find(|slot| slot.id == current)
+            .ok_or_else(|| {
+                Error::new(Kind::NotFound, "there is no such key").subject(current.short())
+            })?;
         if old.kind != credential.kind() {
             return Err(Error::new(
                 Kind::Usage,
@@ -216,7 +219,9 @@ impl Repository {
 
 fn new_seal_root(ring: &mut Ring) -> Result<u32> {
     let newest = ring.seal_roots.last().map_or(0, |root| root.epoch);
-    let epoch = newest.checked_add(1).ok_or_else(|| Error::new(Kind::Limit, "no more sealing keys can be numbered"))?;
+    let epoch = newest
+        .checked_add(1)
+        .ok_or_else(|| Error::new(Kind::Limit, "no more sealing keys can be numbered"))?;
     ring.seal_roots.push(SealRoot {
         epoch,
         root: random::array()?,

@@ -15,7 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Repository;
-use super::snapshots::{annotation_of, snapshot_name};
+use super::annotations::annotation_of;
+use super::snapshots::snapshot_name;
 use crate::crypto::derive::Purpose;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
@@ -64,15 +65,22 @@ impl Recalled {
                  the storage was put back to an older state";
             Error::damage(what).subject(snapshot_name(id))
         };
-        let ring = self.ring.iter().map(|error| Error::damage(error.message()).subject("keyring"));
-        ring.chain(self.missing.iter().map(lost)).map(|error| error.hint(self.cure())).collect()
+        let ring = self
+            .ring
+            .iter()
+            .map(|error| Error::damage(error.message()).subject("keyring"));
+        ring.chain(self.missing.iter().map(lost))
+            .map(|error| error.hint(self.cure()))
+            .collect()
     }
 
     /// What to do about any of it.
     #[must_use]
     pub fn cure(&self) -> String {
         let file = self.file.as_deref().unwrap_or(Path::new("")).display();
-        format!("find out who changed the storage; if an older copy was brought back on purpose, remove {file}")
+        format!(
+            "find out who changed the storage; if an older copy was brought back on purpose, remove {file}"
+        )
     }
 
     /// Refuses to write where the key ring was put back or made up: what is written would be sealed under a key that
@@ -92,15 +100,26 @@ impl Memory {
     /// Reads a memory; none where it is not one that this program wrote.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut lines = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split('\n');
+        let mut lines = std::str::from_utf8(bytes)
+            .ok()?
+            .strip_suffix('\n')?
+            .split('\n');
         if lines.next()? != HEAD {
             return None;
         }
         let mut memory = Self::default();
         for line in lines {
             let mut words = line.split(' ');
-            match (words.next()?, words.next(), words.next(), words.next(), words.next()) {
-                ("ring", Some(generation), Some(epoch), Some(mark), None) if memory.ring.is_none() => {
+            match (
+                words.next()?,
+                words.next(),
+                words.next(),
+                words.next(),
+                words.next(),
+            ) {
+                ("ring", Some(generation), Some(epoch), Some(mark), None)
+                    if memory.ring.is_none() =>
+                {
                     let mark = from_hex(mark)?.try_into().ok()?;
                     memory.ring = Some((generation.parse().ok()?, epoch.parse().ok()?, mark));
                 }
@@ -129,7 +148,8 @@ impl Memory {
 
     fn add(&mut self, ids: impl IntoIterator<Item = SnapshotId>) {
         let known: HashSet<SnapshotId> = self.snapshots.iter().copied().collect();
-        self.snapshots.extend(ids.into_iter().filter(|id| !known.contains(id)));
+        self.snapshots
+            .extend(ids.into_iter().filter(|id| !known.contains(id)));
         let over = self.snapshots.len().saturating_sub(SNAPSHOTS_MAX);
         self.snapshots.drain(..over);
     }
@@ -160,7 +180,9 @@ impl Memory {
 
     fn read(file: &Path) -> Result<Self> {
         let open = match fs::File::open(file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
             opened => opened.map_err(|error| Error::io("read", file, error))?,
         };
         let mut bytes = Vec::new();
@@ -168,8 +190,11 @@ impl Memory {
             .read_to_end(&mut bytes)
             .map_err(|error| Error::io("read", file, error))?;
         Self::decode(&bytes).ok_or_else(|| {
-            Error::new(Kind::Failed, "this is no memory of a repository; a new one was begun")
-                .subject(file.display().to_string())
+            Error::new(
+                Kind::Failed,
+                "this is no memory of a repository; a new one was begun",
+            )
+            .subject(file.display().to_string())
         })
     }
 
@@ -177,14 +202,22 @@ impl Memory {
     fn write(&self, file: &Path) -> Result<()> {
         let folder = file.parent().unwrap_or(Path::new("."));
         let io = |error: std::io::Error| Error::io("write", file, error);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io)?;
         let aside = folder.join(format!("{}.tmp", to_hex(&random::array::<8>()?)));
         let written = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&aside)
-            .and_then(|mut aside| aside.write_all(&self.encode()).and_then(|()| aside.sync_all()))
+            .and_then(|mut aside| {
+                aside
+                    .write_all(&self.encode())
+                    .and_then(|()| aside.sync_all())
+            })
             .and_then(|()| fs::rename(&aside, file))
             .map_err(io);
         if written.is_err() {
@@ -197,7 +230,24 @@ impl Memory {
 impl Repository {
     fn memory_file(&self) -> Option<PathBuf> {
         let folder = self.environment.state.as_ref()?;
-        Some(folder.join(self.id().hex()))
+        // By place too: of one repository there may be several copies, and one that lags behind lacks nothing.
+        let place = match self.storage.local_path() {
+            Some(path) => path
+                .canonicalize()
+                .ok()?
+                .into_os_string()
+                .into_encoded_bytes(),
+            None => self.storage.describe().into_bytes(),
+        };
+        let hash = blake3::Hasher::new()
+            .update(&self.id().0)
+            .update(&place)
+            .finalize();
+        Some(folder.join(format!(
+            "{}-{}",
+            self.id().short(),
+            to_hex(&hash.as_bytes()[..8])
+        )))
     }
 
     /// Holds what the storage shows against what this machine remembers, and remembers what is new.
@@ -216,14 +266,23 @@ impl Repository {
         let mut memory = before.clone();
         recalled.ring = memory.judge(&self.newest_ring()?);
         let listed: HashSet<SnapshotId> = self.snapshot_ids()?.into_iter().collect();
-        let mut missing: HashSet<SnapshotId> =
-            memory.snapshots.iter().copied().filter(|id| !listed.contains(id)).collect();
+        let mut missing: HashSet<SnapshotId> = memory
+            .snapshots
+            .iter()
+            .copied()
+            .filter(|id| !listed.contains(id))
+            .collect();
         if !missing.is_empty() {
             let ended = self.ended(&missing)?;
             memory.snapshots.retain(|id| !ended.contains(id));
             missing.retain(|id| !ended.contains(id));
         }
-        recalled.missing = memory.snapshots.iter().copied().filter(|id| missing.contains(id)).collect();
+        recalled.missing = memory
+            .snapshots
+            .iter()
+            .copied()
+            .filter(|id| missing.contains(id))
+            .collect();
         let known: HashSet<SnapshotId> = memory.snapshots.iter().copied().collect();
         let mut new: Vec<SnapshotId> = listed.difference(&known).copied().collect();
         // Only what opens: the storage must not be able to make anybody remember what never was.
@@ -239,7 +298,9 @@ impl Repository {
 
     /// Remembers a snapshot that was committed just now. Not being able to is no error: the next look sees it.
     pub fn remember(&self, id: SnapshotId) {
-        let Some(file) = self.memory_file() else { return };
+        let Some(file) = self.memory_file() else {
+            return;
+        };
         if let Ok(mut memory) = Memory::read(&file) {
             memory.add([id]);
             let _ = memory.write(&file);
@@ -250,13 +311,16 @@ impl Repository {
     fn ended(&self, missing: &HashSet<SnapshotId>) -> Result<HashSet<SnapshotId>> {
         let mut ended = HashSet::new();
         for item in self.storage.list("annotations")? {
-            let Some((snapshot, id)) = annotation_of(&item.name) else { continue };
+            let Some((snapshot, id)) = annotation_of(&item.name) else {
+                continue;
+            };
             if !missing.contains(&snapshot) || ended.contains(&snapshot) {
                 continue;
             }
             let read: Result<Annotation> = self.get_record(FileType::Annotation, &item.name);
             // One that cannot be read proves nothing; `check` names it.
-            if read.is_ok_and(|it| it.id == id && it.snapshot == snapshot && it.fact == Fact::Final) {
+            if read.is_ok_and(|it| it.id == id && it.snapshot == snapshot && it.fact == Fact::Final)
+            {
                 ended.insert(snapshot);
             }
         }
@@ -278,7 +342,10 @@ mod tests {
         };
         let bytes = memory.encode();
         assert_eq!(Memory::decode(&bytes), Some(memory));
-        assert_eq!(Memory::decode(&Memory::default().encode()), Some(Memory::default()));
+        assert_eq!(
+            Memory::decode(&Memory::default().encode()),
+            Some(Memory::default())
+        );
         let text = String::from_utf8(bytes.clone()).unwrap();
         for bad in [
             String::new(),

@@ -53,28 +53,45 @@ pub fn recovery_word(typed: &str) -> Option<&'static str> {
     list.iter().copied().find(|word| word.starts_with(&**typed))
 }
 
-/// The key file's text that 24 words stand for. Numbers between the words (`7`, `7.`, `7)`) are passed over.
+/// Whether a number stands here: `7`, and where `marked`, only `7.`, `7)` and `7:`.
+fn is_number(typed: &str, marked: bool) -> bool {
+    let digits = typed.trim_end_matches(['.', ')', ':']);
+    let digits_only = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits_only && (digits.len() < typed.len() || !marked)
+}
+
+/// What stands for words in `text`: whatever is no number; or, where there are marked numbers, as on the page that is
+/// printed, whatever stands behind one of those.
+fn typed_words(text: &str) -> Vec<&str> {
+    let all: Vec<&str> = text.split_whitespace().collect();
+    if all.iter().any(|typed| is_number(typed, true)) {
+        let behind = all.windows(2).filter(|pair| is_number(pair[0], true));
+        behind.map(|pair| pair[1]).collect()
+    } else {
+        all.into_iter()
+            .filter(|typed| !is_number(typed, false))
+            .collect()
+    }
+}
+
+/// The key file's text that 24 words stand for; the words alone, or the page that `key export` printed.
 ///
 /// # Errors
 /// [`Kind::WrongKey`] naming the word by its number, never by what was typed.
 pub fn from_recovery_words(text: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let wrong = |what: String| {
-        Error::new(Kind::WrongKey, what).subject("the recovery words").hint(
-            "compare every word with the paper; the first four letters of each are enough",
-        )
+        Error::new(Kind::WrongKey, what)
+            .subject("the recovery words")
+            .hint("compare every word with the paper; the first four letters of each are enough")
     };
     if text.len() > TEXT_BYTES_MAX {
         return Err(wrong(format!("more than {RECOVERY_WORDS} words")));
     }
     let text = std::str::from_utf8(text).map_err(|_| wrong("not text".into()))?;
-    let number = |word: &&str| {
-        let digits = word.trim_end_matches(['.', ')', ':']);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let typed = || text.split_whitespace().filter(|word| !number(word));
+    let typed = typed_words(text);
     let mut words = Zeroizing::new(String::with_capacity(TEXT_BYTES_MAX));
     let mut unknown = Vec::new();
-    for (at, typed) in typed().enumerate() {
+    for (at, typed) in typed.iter().enumerate() {
         match recovery_word(typed) {
             Some(word) => {
                 words.push_str(word);
@@ -83,12 +100,18 @@ pub fn from_recovery_words(text: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
             None => unknown.push((at + 1).to_string()),
         }
     }
-    let count = typed().count();
+    let count = typed.len();
     if count != RECOVERY_WORDS {
-        return Err(wrong(format!("{count} words; there must be {RECOVERY_WORDS}")));
+        return Err(wrong(format!(
+            "{count} words; there must be {RECOVERY_WORDS}"
+        )));
     }
     if !unknown.is_empty() {
-        let (noun, verb) = if unknown.len() == 1 { ("word", "is") } else { ("words", "are") };
+        let (noun, verb) = if unknown.len() == 1 {
+            ("word", "is")
+        } else {
+            ("words", "are")
+        };
         return Err(wrong(format!(
             "{noun} {} {verb} not in the list of words that can be",
             unknown.join(", ")
@@ -128,6 +151,8 @@ mod tests {
             words.to_uppercase(),
             format!("\n {}\r\n", words.replace(' ', "\t")),
             short.join("\n"),
+            format!("of 1234 5678\n\n{}\nKeep it", short.join(" ")),
+            words.replace(' ', " 7 "),
         ] {
             assert_eq!(from_recovery_words(same.as_bytes()).unwrap(), file);
         }
@@ -157,9 +182,17 @@ mod tests {
             error.to_string()
         };
         let one = with(&[(7, "qwertyuiop")]);
-        assert!(one.contains("word 7 is not") && !one.contains("qwerty"), "{one}");
+        assert!(
+            one.contains("word 7 is not") && !one.contains("qwerty"),
+            "{one}"
+        );
         assert!(with(&[(2, "xx"), (24, "xx")]).contains("words 2, 24 are not"));
-        assert!(from_recovery_words(b"").unwrap_err().to_string().contains("0 words"));
+        assert!(
+            from_recovery_words(b"")
+                .unwrap_err()
+                .to_string()
+                .contains("0 words")
+        );
         assert!(from_recovery_words(&[0xff]).is_err());
         assert!(from_recovery_words(&vec![b'a'; TEXT_BYTES_MAX + 1]).is_err());
         // 255 of 256 other words are told by the checksum; of 40, all but a few.

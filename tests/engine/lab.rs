@@ -170,7 +170,10 @@ pub fn restored(
 pub fn check(repository: &Repository) -> Result<ops::check::CheckSummary> {
     ops::check::run(
         repository,
-        &ops::check::CheckOptions { read_data: true },
+        &ops::check::CheckOptions {
+            read: ops::check::ReadData::All,
+            ..Default::default()
+        },
         &Silent,
     )
 }

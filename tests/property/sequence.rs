@@ -113,7 +113,10 @@ fn one(seed: u64, settling: bool) {
         sequence.restore(one, seed);
     }
     let repository = sequence.open();
-    let options = check::CheckOptions { read_data: true };
+    let options = check::CheckOptions {
+        read: check::ReadData::All,
+        ..Default::default()
+    };
     let summary = check::run(&repository, &options, &Silent).unwrap();
     let damage = summary.findings.iter().any(|finding| finding.damage);
     assert!(!damage, "seed {seed}: {:?}", summary.findings);
