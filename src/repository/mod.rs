@@ -28,7 +28,7 @@ pub use admin::SlotCost;
 pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
 pub use key_file::new_key_file;
-pub use memory::Recalled;
+pub use memory::{Memory, Recalled};
 pub use reader::FrameCache;
 pub use recovery::{RECOVERY_WORDS, from_recovery_words, recovery_word, recovery_words};
 pub use session::Session;
