@@ -115,7 +115,9 @@ impl Facts {
                     }
                     facts.forgotten_at.get_or_insert(at);
                 }
-                Fact::Released | Fact::Undone | Fact::Final => {}
+                // It outlives the forgetting that it ended: a record that is brought back stays gone.
+                Fact::Final => facts.standing = Standing::Gone,
+                Fact::Released | Fact::Undone => {}
             }
         }
         // What cannot be read may be the end of a forgetting: then it was taken back.

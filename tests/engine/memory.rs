@@ -10,7 +10,7 @@ use duramen::format::records::{Annotation, Fact};
 use duramen::format::snapshot::Fate;
 use duramen::id::{RecordId, SessionId, SnapshotId};
 use duramen::ops::key;
-use duramen::repository::{Repository, snapshot_name};
+use duramen::repository::{Repository, Standing, snapshot_name};
 use duramen::seal::seal_record;
 use duramen::storage::{MemoryStorage, Storage};
 
@@ -108,7 +108,7 @@ fn what_its_owners_ended_is_not_missed() {
     let record = lab.storage.read(&name, 1 << 20).unwrap();
     lab.storage.tamper(&name, None);
     assert_eq!(damage(&open(&lab, state.path())), [name.as_str()]);
-    lab.storage.tamper(&name, Some(record));
+    lab.storage.tamper(&name, Some(record.clone()));
     // The end of another snapshot under this one's name proves nothing, and nor does garbage.
     let others = put_fact(&lab, second, 9, Fact::Undone);
     let proof = put_fact(&lab, first, 9, Fact::Final);
@@ -120,6 +120,13 @@ fn what_its_owners_ended_is_not_missed() {
     // As after a prune: the record is gone, of its annotations the end stays.
     lab.storage.tamper(&proof, Some(sealed));
     lab.storage.tamper(&forgotten, None);
+    assert!(damage(&open(&lab, state.path())).is_empty());
+    // A storage that brings the record back does not bring the snapshot back.
+    lab.storage.tamper(&name, Some(record));
+    let repository = open(&lab, state.path());
+    assert_eq!(repository.facts(&first).unwrap().standing, Standing::Gone);
+    assert!(damage(&repository).is_empty());
+    lab.storage.tamper(&name, None);
     assert!(damage(&open(&lab, state.path())).is_empty());
     // It is not remembered any more.
     lab.storage.tamper(&proof, None);
