@@ -11,9 +11,12 @@ mod memory;
 mod reader;
 mod recovery;
 mod ring;
+mod rules;
 mod session;
+mod sessions;
 mod slots;
 mod snapshots;
+mod tombstones;
 mod tree;
 mod writer;
 
@@ -31,7 +34,9 @@ pub use key_file::new_key_file;
 pub use memory::{Memory, Recalled};
 pub use reader::FrameCache;
 pub use recovery::{RECOVERY_WORDS, from_recovery_words, recovery_word, recovery_words};
+pub(crate) use rules::Rule;
 pub use session::Session;
+pub use sessions::{LiveSession, Seen};
 pub use slots::Credential;
 pub use snapshots::{SeenDigest, snapshot_name};
 pub use tree::{EntriesWithHints, Listed};
@@ -75,6 +80,9 @@ pub struct Repository {
     environment: Environment,
     unlocked: Arc<slots::Unlocked>,
     frames: FrameCache,
+    /// The rule that a simulation leaves out.
+    #[cfg(test)]
+    pub(crate) off: Option<Rule>,
 }
 
 const CONFIG: &str = "config";
@@ -158,6 +166,8 @@ impl Repository {
             environment,
             unlocked,
             frames: FrameCache::default(),
+            #[cfg(test)]
+            off: None,
         })
     }
 

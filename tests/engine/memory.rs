@@ -134,6 +134,34 @@ fn what_its_owners_ended_is_not_missed() {
 }
 
 #[test]
+fn what_another_machine_forgot_and_pruned_is_not_missed() {
+    use duramen::gc::{PruneOptions, prune};
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (lab, first, second) = lab_of_two(ours.path());
+    let other = open(&lab, theirs.path());
+    other.forget(&first).unwrap();
+    let options = PruneOptions {
+        grace: std::time::Duration::ZERO,
+        ..PruneOptions::default()
+    };
+    for _ in 0..2 {
+        prune(&other, &options, &duramen::progress::Silent).unwrap();
+    }
+    assert_eq!(other.snapshot_ids().unwrap(), [second], "it was not pruned");
+    for state in [ours.path(), theirs.path()] {
+        let repository = open(&lab, state);
+        assert!(damage(&repository).is_empty());
+        assert_eq!(
+            restored(&lab, &repository, "latest").unwrap(),
+            (lab.on_disk(), false)
+        );
+    }
+    // And removing the other one by hand is still noticed.
+    lab.storage.tamper(&snapshot_name(&second), None);
+    assert_eq!(damage(&open(&lab, ours.path())), [snapshot_name(&second)]);
+}
+
+#[test]
 fn a_key_ring_that_was_put_back_is_refused_by_writers_and_read_by_readers() {
     let state = tempfile::tempdir().unwrap();
     let (lab, ..) = lab_of_two(state.path());
