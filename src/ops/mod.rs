@@ -7,6 +7,8 @@ pub mod key;
 pub mod look;
 pub mod open;
 pub mod prune;
+pub mod recall;
 pub mod restore;
+pub mod scrub;
 pub mod select;
 pub mod snapshot;

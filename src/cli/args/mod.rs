@@ -19,10 +19,10 @@ mod restore;
 mod snapshot;
 mod snapshots;
 
-pub use check::CheckArgs;
+pub use check::{CheckArgs, ScrubArgs};
 pub use filter::FilterArgs;
 pub use init::InitArgs;
-pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
+pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
@@ -129,6 +129,7 @@ pub enum Command {
     Export(ExportArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
+    Scrub(ScrubArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

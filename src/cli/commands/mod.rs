@@ -4,11 +4,14 @@ pub mod about;
 pub mod cat;
 pub mod check;
 pub mod export;
+mod findings;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod prune;
+mod recovery;
 pub mod restore;
+pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
 
