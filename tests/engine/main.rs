@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod cache;
 mod crash;
 mod damage;
 mod keys;
 mod lab;
 mod links;
+mod look;
 mod storage;
 mod trust;

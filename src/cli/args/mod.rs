@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod check;
+mod diff;
 mod filter;
+mod find;
+mod history;
 mod init;
 mod key;
 mod look;
@@ -17,9 +20,13 @@ mod misc;
 mod restore;
 mod snapshot;
 mod snapshots;
+mod stats;
 
 pub use check::CheckArgs;
+pub use diff::DiffArgs;
 pub use filter::FilterArgs;
+pub use find::FindArgs;
+pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
@@ -27,6 +34,7 @@ pub use misc::{CompletionsArgs, ManArgs};
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
+pub use stats::StatsArgs;
 
 /// Snapshots of files: deduplicated, compressed, encrypted
 #[derive(Debug, Parser)]
@@ -124,6 +132,10 @@ pub enum Command {
     Restore(Box<RestoreArgs>),
     Ls(LsArgs),
     Cat(CatArgs),
+    Find(Box<FindArgs>),
+    Diff(DiffArgs),
+    History(HistoryArgs),
+    Stats(StatsArgs),
     Export(ExportArgs),
     Check(CheckArgs),
     Key(KeyArgs),

@@ -3,13 +3,17 @@
 pub mod about;
 pub mod cat;
 pub mod check;
+pub mod diff;
 pub mod export;
+pub mod find;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod restore;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
