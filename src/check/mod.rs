@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::FrameInfo;
 use crate::format::segment::Segment;
+use crate::format::snapshot::Snapshot;
 use crate::id::{ChunkId, PackId};
 use crate::pack::{pack_id, pack_name};
 use crate::progress::Progress;
@@ -103,10 +104,11 @@ struct Lost {
 pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
-    let snapshots = repository.snapshots_or(&mut |id, error| {
+    let standing = repository.standing(&mut |id, error| {
         report.add(progress, crate::repository::snapshot_name(&id), &error);
         Ok(())
     })?;
+    let snapshots: Vec<Snapshot> = standing.into_iter().map(|(snapshot, _)| snapshot).collect();
     report.snapshots = snapshots.len() as u64;
     check_slots(repository, &mut report, progress)?;
     for (name, error) in repository.unreadable_records()? {

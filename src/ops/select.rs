@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::Snapshot;
-use crate::repository::Repository;
+use crate::repository::{Repository, Standing};
 
 /// Fewest digits of an id that name a snapshot.
 const PREFIX_MIN: usize = 4;
@@ -42,7 +42,7 @@ impl Filter {
     }
 }
 
-/// Snapshots that the filter keeps, oldest first.
+/// Living snapshots that the filter keeps, oldest first.
 ///
 /// # Errors
 /// Whatever the storage says, and [`Kind::Damage`] naming a record that cannot be read.
@@ -58,7 +58,7 @@ pub fn list(repository: &Repository, filter: &Filter) -> Result<Vec<Snapshot>> {
     }
 }
 
-/// Snapshots that the filter keeps, oldest first, and the records that cannot be read.
+/// Living snapshots that the filter keeps, oldest first, and the records that cannot be read.
 ///
 /// # Errors
 /// Whatever the storage says.
@@ -67,11 +67,15 @@ pub fn list_readable(
     filter: &Filter,
 ) -> Result<(Vec<Snapshot>, Vec<Error>)> {
     let mut broken = Vec::new();
-    let mut snapshots = repository.snapshots_or(&mut |_, error| {
+    let standing = repository.standing(&mut |_, error| {
         broken.push(error);
         Ok(())
     })?;
-    snapshots.retain(|snapshot| filter.keeps(snapshot));
+    let snapshots = standing
+        .into_iter()
+        .filter(|(snapshot, facts)| facts.standing == Standing::Living && filter.keeps(snapshot))
+        .map(|(snapshot, _)| snapshot)
+        .collect();
     Ok((snapshots, broken))
 }
 
@@ -116,7 +120,7 @@ pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snaps
     by_prefix(repository, name, filter)?.ok_or_else(|| missing("there is no such snapshot"))
 }
 
-/// The snapshot whose id begins so. Ids are the names of files: only records that match are read, so one that cannot
+/// The snapshot whose id begins so; whoever names a forgotten one by its id may still read it. Ids are the names of files: only records that match are read, so one that cannot
 /// be read is in nobody's way.
 fn by_prefix(repository: &Repository, name: &str, filter: &Filter) -> Result<Option<Snapshot>> {
     if name.len() < PREFIX_MIN || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -134,7 +138,11 @@ fn by_prefix(repository: &Repository, name: &str, filter: &Filter) -> Result<Opt
         .filter(|id| id.hex().starts_with(&prefix))
     {
         match repository.snapshot(&id) {
-            Ok(snapshot) if filter.keeps(&snapshot) => found.push(snapshot),
+            Ok(snapshot) if filter.keeps(&snapshot) => {
+                if repository.facts(&id)?.standing != Standing::Gone {
+                    found.push(snapshot);
+                }
+            }
             Ok(_) => {}
             // Never committed.
             Err(error) if error.kind() == Kind::NotFound => {}

@@ -4,6 +4,7 @@
 //! snapshots first and loads segments after finds every chunk of every snapshot in the list.
 
 mod admin;
+mod annotations;
 mod create;
 mod key_file;
 mod reader;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 
 pub use crate::format::frame::ChunkKind;
 pub use crate::format::keys::{RingSlot, SlotKind};
+pub use crate::format::records::Fact;
 pub use crate::index::{FramePlace, Location};
 pub use admin::SlotCost;
+pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
 pub use key_file::new_key_file;
 pub use reader::FrameCache;

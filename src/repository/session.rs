@@ -21,7 +21,7 @@ use crate::pack::pack_id;
 pub struct Session {
     /// Its id, and the id of the snapshot that it may commit.
     pub id: SessionId,
-    /// Snapshots that are to go: no parents.
+    /// Snapshots that are to go, or of which that is not clear: no parents.
     pub forgotten: HashSet<SnapshotId>,
     /// A segment that could not be read: what it alone names is stored again.
     pub damaged: Option<Error>,
@@ -69,7 +69,7 @@ impl Repository {
             crate::storage::LocalStorage::new(folder).sweep_temporary();
         }
         let tombstones = self.list_tombstones()?;
-        let (_, open_ends) = self.forgotten()?;
+        let open_ends = self.annotations()?.open_ends();
         let id = SessionId(random::array()?);
         let now = self.environment.clock.now();
         let record = records::Session {
@@ -108,7 +108,7 @@ impl Repository {
         }
         // What is forgotten by now is no parent, whoever forgot it and however long ago: whoever ends a forgetting that
         // is not in the session's record has it waited for.
-        (session.forgotten, _) = self.forgotten()?;
+        session.forgotten = self.annotations()?.no_parents();
         match self.index.refresh() {
             Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
             refreshed => refreshed?,
@@ -159,7 +159,7 @@ impl Repository {
             extensions: Vec::new(),
         };
         let mut session = self.session(record);
-        (session.forgotten, _) = self.forgotten()?;
+        session.forgotten = self.annotations()?.no_parents();
         self.index.refresh()?;
         Ok(session)
     }

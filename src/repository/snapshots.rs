@@ -1,12 +1,13 @@
 //! Snapshots as records: listing, reading, committing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::Repository;
+use super::annotations::{Facts, Standing, annotation_of};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::file::FileType;
-use crate::format::records::{Annotation, Fact, Session, Tombstone};
+use crate::format::records::{Annotation, Session, Tombstone};
 use crate::format::snapshot::{Fate, Features, Snapshot};
 use crate::id::{PackId, RecordId, RepositoryId, SnapshotId};
 use crate::limits::RECORD_BYTES_MAX;
@@ -24,11 +25,6 @@ pub fn snapshot_name(id: &SnapshotId) -> String {
 
 fn snapshot_of(name: &str) -> Option<SnapshotId> {
     SnapshotId::from_hex(name.strip_prefix("snapshots/")?)
-}
-
-fn annotation_of(name: &str) -> Option<(SnapshotId, RecordId)> {
-    let (snapshot, id) = name.strip_prefix("annotations/")?.split_once('/')?;
-    Some((SnapshotId::from_hex(snapshot)?, RecordId::from_hex(id)?))
 }
 
 impl Repository {
@@ -109,7 +105,39 @@ impl Repository {
         Ok(snapshots)
     }
 
-    /// All committed snapshots, oldest first.
+    /// Committed snapshots that have not gone, oldest first, with what annotations say of each; a record that cannot be
+    /// read is handed to `broken` and left out.
+    ///
+    /// # Errors
+    /// Whatever the storage says, or `broken` returns.
+    pub fn standing(
+        &self,
+        broken: &mut dyn FnMut(SnapshotId, Error) -> Result<()>,
+    ) -> Result<Vec<(Snapshot, Facts)>> {
+        let mut failed = Vec::new();
+        let snapshots = self.snapshots_or(&mut |id, error| {
+            failed.push((id, error));
+            Ok(())
+        })?;
+        let annotations = self.annotations()?;
+        let gone = |id: &SnapshotId| annotations.of(id).standing == Standing::Gone;
+        for (id, error) in failed {
+            // Nobody misses the record of one that has gone.
+            if !gone(&id) {
+                broken(id, error)?;
+            }
+        }
+        Ok(snapshots
+            .into_iter()
+            .filter(|snapshot| !gone(&snapshot.id))
+            .map(|snapshot| {
+                let facts = annotations.of(&snapshot.id);
+                (snapshot, facts)
+            })
+            .collect())
+    }
+
+    /// All committed snapshots, oldest first; forgotten and gone ones among them.
     ///
     /// # Errors
     /// Whatever the storage says; [`Kind::Damage`] naming the first record that cannot be read.
@@ -130,42 +158,6 @@ impl Repository {
             )
             .subject(id.short())),
         }
-    }
-
-    /// Snapshots of which some forgetting was not taken back, and the ends that nobody has put yet.
-    pub(super) fn forgotten(&self) -> Result<(HashSet<SnapshotId>, Vec<RecordId>)> {
-        let mut facts: BTreeMap<(SnapshotId, RecordId), Fact> = BTreeMap::new();
-        for item in self.storage.list("annotations")? {
-            let Some((snapshot, id)) = annotation_of(&item.name) else {
-                continue;
-            };
-            let annotation: Annotation = match self.get_record(FileType::Annotation, &item.name) {
-                Ok(annotation) => annotation,
-                // Its snapshot has gone since the listing.
-                Err(error) if error.kind() == Kind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            if annotation.id != id || annotation.snapshot != snapshot {
-                return Err(Error::damage("speaks of another snapshot").subject(item.name));
-            }
-            annotation
-                .check()
-                .map_err(|error| error.or_subject(|| item.name.clone()))?;
-            facts.insert((snapshot, id), annotation.fact);
-        }
-        let (mut forgotten, mut open) = (HashSet::new(), Vec::new());
-        for ((snapshot, _), fact) in &facts {
-            let Fact::Forgotten { end } = fact else {
-                continue;
-            };
-            match facts.get(&(*snapshot, *end)) {
-                Some(Fact::Undone) => continue,
-                Some(_) => {}
-                None => open.push(*end),
-            }
-            forgotten.insert(*snapshot);
-        }
-        Ok((forgotten, open))
     }
 
     /// Sessions, tombstones and annotations that cannot be read, by name: any of them would be in every writer's way.

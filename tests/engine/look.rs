@@ -109,12 +109,11 @@ fn edit(model: &mut Model, random: &mut Random) {
                 (*label, *len) = (random.below(1000), *random.pick(&[10, 300, 3000]));
             }
         }
-        9 => match model.get_mut(&some) {
-            Some(Thing::File { mode, .. } | Thing::Folder { mode }) => {
+        9 => {
+            if let Some(Thing::File { mode, .. } | Thing::Folder { mode }) = model.get_mut(&some) {
                 *mode = *random.pick(&[0o700, 0o750, 0o755]);
             }
-            _ => {}
-        },
+        }
         10 => {
             if let Some(Thing::File { time, .. }) = model.get_mut(&some) {
                 *time = random.below(1000);

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod annotations;
 mod cache;
 mod crash;
 mod damage;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use duramen::error::Result;
 use duramen::format::entry::Node;
 use duramen::format::snapshot::Snapshot;
-use duramen::ops::diff::{self, Change, DiffOptions, DiffSummary, Differences, Place, Tally};
+use duramen::ops::diff::{
+    self, Change, DiffOptions, DiffSummary, Differences, Place, Rename, Tally,
+};
 use duramen::repository::Listed;
 use serde::Serialize;
 
@@ -144,15 +146,7 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
         let summary = diff::run(&repository, old, new, &options, &reporter, &mut each)?;
         if manner.json {
             for rename in &summary.renames {
-                let line = RenameLine {
-                    message_type: "rename",
-                    source_path: lossy(&rename.from),
-                    source_path_bytes_hex: hex_unless_utf8(&rename.from),
-                    target_path: lossy(&rename.to),
-                    target_path_bytes_hex: hex_unless_utf8(&rename.to),
-                    kind: if rename.directory { "dir" } else { "file" },
-                };
-                put(out, json_line(&line)?.as_bytes())?;
+                put(out, json_line(&rename_line(rename))?.as_bytes())?;
             }
             let line = statistics(&summary, &before, &after);
             put(out, json_line(&line)?.as_bytes())?;
@@ -203,6 +197,17 @@ fn change_line(change: &Change<'_>, hunks: Option<&[u8]>) -> ChangeLine {
         size_before: size(&change.before),
         size_after: size(&change.after),
         diff: hunks.map(lossy),
+    }
+}
+
+fn rename_line(rename: &Rename) -> RenameLine {
+    RenameLine {
+        message_type: "rename",
+        source_path: lossy(&rename.from),
+        source_path_bytes_hex: hex_unless_utf8(&rename.from),
+        target_path: lossy(&rename.to),
+        target_path_bytes_hex: hex_unless_utf8(&rename.to),
+        kind: if rename.directory { "dir" } else { "file" },
     }
 }
 
@@ -379,9 +384,7 @@ fn last_words(summary: &DiffSummary, manner: &Manner) -> Vec<u8> {
         out.extend_from_slice(b"nothing differs\n");
         return out;
     }
-    if !out.is_empty() || summary.added != Tally::default() || summary.removed != Tally::default() {
-        out.push(b'\n');
-    }
+    out.push(b'\n');
     let tally = |tally: &Tally| {
         let mut parts = vec![
             text::plural(tally.files, "file", "files"),
@@ -421,4 +424,102 @@ fn last_words(summary: &DiffSummary, manner: &Manner) -> Vec<u8> {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::commands::snapshots::tests::sample;
+    use crate::cli::json::tests::documented;
+    use crate::cli::node::tests::listed;
+    use duramen::format::entry::Content;
+
+    const MANNER: Manner = Manner {
+        json: false,
+        quiet: false,
+        metadata: true,
+        terminal: true,
+        colour: false,
+    };
+
+    fn file(mode: u32, text: &str) -> Option<Listed> {
+        let content = Content::Inline(text.into());
+        let size = text.len() as u64;
+        Some(listed(b"f", mode, Node::File { size, content }))
+    }
+
+    fn change(before: Option<Listed>, after: Option<Listed>) -> Change<'static> {
+        let what = match (&before, &after) {
+            (Some(before), Some(after)) => Differences::between(before, after),
+            _ => Differences::default(),
+        };
+        Change {
+            path: b"/d/f\x1b",
+            before,
+            after,
+            what,
+        }
+    }
+
+    #[test]
+    fn modifiers_are_restics() {
+        let pipe = || Some(listed(b"f", 0o644, Node::Fifo));
+        let mut later = file(0o644, "new");
+        later.as_mut().unwrap().entry.mtime += 1;
+        for (before, after, letter) in [
+            (None, pipe(), "+"),
+            (pipe(), None, "-"),
+            (file(0o644, "old"), pipe(), "T"),
+            (file(0o644, "old"), later, "M"),
+            (file(0o644, "old"), file(0o644, "new"), "M?"),
+            (file(0o644, "old"), file(0o600, "old"), "U"),
+        ] {
+            assert_eq!(modifier(&change(before, after)), letter);
+        }
+    }
+
+    #[test]
+    fn a_change_in_words_and_as_an_object() {
+        let change = change(file(0o644, "old"), file(0o600, "newer"));
+        let shown = String::from_utf8(words(
+            &change,
+            Some(b"@@ -1,1 +1,1 @@\n-\x1b\n+\tx\n"),
+            &MANNER,
+        ));
+        assert_eq!(
+            shown.unwrap(),
+            "M    /d/f\\x1b  (3 B -> 5 B, -rw-r--r-- -> -rw-------)\n--- a/d/f\\x1b\n+++ b/d/f\\x1b\n\
+             @@ -1,1 +1,1 @@\n-\\x1b\n+\tx\n"
+        );
+        let object = documented("diff", &change_line(&change, Some(b"@@")));
+        assert_eq!(
+            object["differences"],
+            serde_json::json!(["content", "mode"])
+        );
+        assert_eq!(
+            (&object["size_before"], &object["size_after"]),
+            (&3.into(), &5.into())
+        );
+    }
+
+    #[test]
+    fn the_end_in_words_and_as_an_object() {
+        let mut summary = DiffSummary::default();
+        assert_eq!(last_words(&summary, &MANNER), b"nothing differs\n");
+        summary.added.files = 1;
+        summary.renames.push(Rename {
+            from: b"/a".to_vec(),
+            to: b"/b".to_vec(),
+            directory: true,
+        });
+        let shown = String::from_utf8(last_words(&summary, &MANNER)).unwrap();
+        assert!(
+            shown.starts_with("R    /a/ -> /b/\n\nadded      1 file, "),
+            "{shown}"
+        );
+        let (a, b) = (sample(1, "h", b"/"), sample(2, "h", b"/"));
+        documented("diff", &statistics(&summary, &a, &b));
+        documented("diff", &rename_line(&summary.renames[0]));
+    }
 }

@@ -185,3 +185,85 @@ fn row(
         what,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::commands::snapshots::tests::sample;
+    use crate::cli::json::tests::documented;
+    use crate::cli::node::tests::listed;
+    use duramen::ops::diff::Differences;
+
+    fn stretch(at: usize, version: Option<Version>) -> Stretch {
+        Stretch {
+            version,
+            first: at,
+            last: at,
+            snapshots: 1,
+        }
+    }
+
+    fn version(what: Differences, same_content_as: Option<usize>) -> Option<Version> {
+        Some(Version {
+            listed: listed(b"f", 0o644, Node::Fifo),
+            what,
+            same_content_as,
+        })
+    }
+
+    #[test]
+    fn versions_are_numbered_and_gaps_are_named() {
+        let content = Differences {
+            content: true,
+            ..Differences::default()
+        };
+        let stretches = vec![
+            stretch(0, version(Differences::default(), None)),
+            stretch(1, None),
+            stretch(2, version(Differences::default(), None)),
+            stretch(3, version(content, Some(0))),
+        ];
+        let summary = HistorySummary {
+            snapshots: (1..5).map(|id| sample(id, "h", b"/")).collect(),
+            hosts: vec![("h".into(), stretches)],
+        };
+        let shown = words(&summary);
+        let ends: Vec<&str> = shown
+            .lines()
+            .map(|line| line.rsplit("  ").next().unwrap())
+            .collect();
+        assert_eq!(
+            ends,
+            [
+                "what changed",
+                "first seen (fifo)",
+                "gone",
+                "back as it was",
+                "content; the same content as version 1"
+            ],
+            "{shown}"
+        );
+        let objects: Vec<serde_json::Value> = numbered(&summary.hosts[0].1)
+            .map(|(stretch, version)| {
+                documented("history", &line(&summary, b"/f", "h", stretch, version))
+            })
+            .collect();
+        let fields = |name: &str| {
+            objects
+                .iter()
+                .map(|it| it[name].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            fields("message_type"),
+            ["version", "gone", "version", "version"]
+        );
+        assert_eq!(
+            serde_json::json!(fields("version")),
+            serde_json::json!([1, null, 2, 3])
+        );
+        assert_eq!(objects[3]["same_content_as_version"], 1);
+        assert_eq!(objects[1]["path"], "/f");
+    }
+}

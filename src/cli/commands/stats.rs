@@ -254,3 +254,54 @@ fn biggest(snapshot: &Snapshot, largest: &Largest) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::commands::snapshots::tests::sample;
+    use crate::cli::json::tests::documented;
+
+    #[test]
+    fn numbers_in_words_and_as_an_object() {
+        let empty = documented("stats", &object(&Stats::default()));
+        assert_eq!(empty["dedup_ratio"], serde_json::Value::Null);
+        assert!(words(&Stats::default()).contains("as if 0 snapshots lay side by side"));
+
+        let part = Part {
+            bytes: 7,
+            path: b"/\xff".to_vec(),
+        };
+        let mut stats = Stats {
+            snapshots: (1..20).map(|id| sample(id, "h\x1b", b"/")).collect(),
+            logical: 3000,
+            ..Stats::default()
+        };
+        for snapshot in &mut stats.snapshots {
+            snapshot.counters.data_added_packed = 1024;
+        }
+        stats.data.raw = 1000;
+        stats.data.sealed = 400;
+        let largest = Largest {
+            directories: vec![part.clone()],
+            files: vec![part],
+        };
+        stats.largest = Some((sample(19, "h", b"/"), largest));
+        let full = documented("stats", &object(&stats));
+        assert_eq!(
+            (&full["dedup_ratio"], &full["compression_ratio"]),
+            (&3.0.into(), &2.5.into())
+        );
+        assert_eq!(full["growth"].as_array().map(Vec::len), Some(19));
+        let shown = words(&stats);
+        for part in [
+            "3.00 times smaller",
+            "2.50 times smaller",
+            "19.0 KiB",
+            "the newest 10",
+            "7 B  /\\xff/",
+            "h\\x1b",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+}
