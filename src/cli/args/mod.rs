@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod check;
+mod diff;
 mod filter;
+mod find;
+mod history;
 mod init;
 mod key;
 mod look;
@@ -18,9 +21,13 @@ mod prune;
 mod restore;
 mod snapshot;
 mod snapshots;
+mod stats;
 
 pub use check::{CheckArgs, ScrubArgs};
+pub use diff::DiffArgs;
 pub use filter::FilterArgs;
+pub use find::FindArgs;
+pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
@@ -29,6 +36,7 @@ pub use prune::{PruneArgs, PruneHow};
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
+pub use stats::StatsArgs;
 
 /// Snapshots of files: deduplicated, compressed, encrypted
 #[derive(Debug, Parser)]
@@ -126,6 +134,10 @@ pub enum Command {
     Restore(Box<RestoreArgs>),
     Ls(LsArgs),
     Cat(CatArgs),
+    Find(Box<FindArgs>),
+    Diff(DiffArgs),
+    History(HistoryArgs),
+    Stats(StatsArgs),
     Export(ExportArgs),
     Prune(PruneArgs),
     Check(CheckArgs),

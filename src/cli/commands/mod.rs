@@ -3,8 +3,11 @@
 pub mod about;
 pub mod cat;
 pub mod check;
+pub mod diff;
 pub mod export;
+pub mod find;
 mod findings;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod ls;
@@ -14,6 +17,7 @@ pub mod restore;
 pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
