@@ -5,7 +5,7 @@
 //! ```text
 //! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
 //! L5  ops/                     one use case a file: options in, summary out
-//! L4  snapshot/ restore/ check/
+//! L4  snapshot/ restore/ check/ retention/
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
@@ -28,6 +28,7 @@ pub mod pack;
 pub mod progress;
 pub mod repository;
 pub mod restore;
+pub mod retention;
 pub mod seal;
 pub mod snapshot;
 pub mod source;

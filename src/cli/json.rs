@@ -7,8 +7,7 @@ use std::error::Error as _;
 
 use duramen::clock::Nanos;
 use duramen::error::Error;
-use duramen::format::entry::Node;
-use duramen::format::snapshot::{Counters, GitState, PathBytes, Problem, Snapshot, SourceRecord};
+use duramen::format::snapshot::{Counters, GitState, PathBytes, Problem, Snapshot};
 use duramen::id::to_hex;
 use serde::Serialize;
 
@@ -203,19 +202,6 @@ pub fn files_processed(counters: &Counters) -> u64 {
         .saturating_add(counters.files_unmodified)
 }
 
-/// Bytes and files of a snapshot's tree, every name counted.
-pub fn extent(snapshot: &Snapshot) -> (u64, u64) {
-    let mut extent = (0u64, 0u64);
-    for source in &snapshot.sources {
-        let SourceRecord::Files { root, .. } = source;
-        if let Node::Directory(directory) = &root.node {
-            extent.0 = extent.0.saturating_add(directory.bytes);
-            extent.1 = extent.1.saturating_add(directory.files);
-        }
-    }
-    extent
-}
-
 /// One snapshot, as `snapshots` and the first line of `ls` show it.
 #[derive(Serialize)]
 pub struct SnapshotObject {
@@ -249,7 +235,7 @@ pub struct SnapshotObject {
 impl SnapshotObject {
     /// An element of the array of `snapshots`.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let (size, files) = extent(snapshot);
+        let extent = snapshot.extent();
         let seconds = snapshot.finished.saturating_sub(snapshot.started).max(0) as f64 / 1e9;
         Self {
             message_type: None,
@@ -270,8 +256,8 @@ impl SnapshotObject {
             state: snapshot.state.word(),
             problem_count: snapshot.problem_count,
             problems: problems(&snapshot.problems),
-            size,
-            files,
+            size: extent.bytes,
+            files: extent.files,
             summary: Work::of(
                 &snapshot.counters,
                 snapshot.started,

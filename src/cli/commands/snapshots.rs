@@ -11,7 +11,7 @@ use duramen::repository::Repository;
 
 use crate::cli::args::SnapshotsArgs;
 use crate::cli::context::{Context, filter_of};
-use crate::cli::json::{SnapshotObject, extent};
+use crate::cli::json::SnapshotObject;
 use crate::cli::output::{self, put};
 use crate::cli::{exit, opening, size, text, time};
 
@@ -156,7 +156,7 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         text::safe(&snapshot.tags.join(",")),
         snapshot.kind.word().into(),
         state,
-        size::show(extent(snapshot).0),
+        size::show(snapshot.extent().bytes),
         paths.join(" "),
     ]
 }
