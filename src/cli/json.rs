@@ -9,6 +9,8 @@ use duramen::clock::Nanos;
 use duramen::error::Error;
 use duramen::format::snapshot::{Counters, GitState, PathBytes, Problem, Snapshot};
 use duramen::id::to_hex;
+use duramen::ops::snapshots::Known;
+use duramen::repository::Facts;
 use serde::Serialize;
 
 use super::time::rfc3339;
@@ -230,11 +232,53 @@ pub struct SnapshotObject {
     pub files: u64,
     pub summary: Work,
     pub git: Option<Git>,
+    pub holds: Vec<String>,
+    pub notes: Vec<NoteObject>,
+    pub verified: Option<VerifiedObject>,
+    pub forgotten: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flaws: Option<Vec<String>>,
+}
+
+/// Words that somebody left with a snapshot.
+#[derive(Serialize)]
+pub struct NoteObject {
+    pub time: String,
+    pub note: String,
+}
+
+/// All notes, oldest first.
+pub fn notes(facts: &Facts) -> Vec<NoteObject> {
+    let notes = facts.notes.iter();
+    notes
+        .map(|(time, note)| NoteObject {
+            time: rfc3339(*time),
+            note: note.clone(),
+        })
+        .collect()
+}
+
+/// The last verification.
+#[derive(Serialize)]
+pub struct VerifiedObject {
+    pub time: String,
+    pub whole: bool,
 }
 
 impl SnapshotObject {
     /// An element of the array of `snapshots`.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub fn of_known(known: &Known) -> Self {
+        let judged = &known.judged;
+        let words = judged.flaws.iter().map(|flaw| flaw.words());
+        let ahead = judged.ahead.iter().map(ToString::to_string);
+        Self {
+            flaws: Some(words.chain(ahead).collect()),
+            ..Self::of(&known.snapshot, &known.facts)
+        }
+    }
+
+    /// The same, where nobody asked whether it can be relied upon.
+    pub fn of(snapshot: &Snapshot, facts: &Facts) -> Self {
         let extent = snapshot.extent();
         let seconds = snapshot.finished.saturating_sub(snapshot.started).max(0) as f64 / 1e9;
         Self {
@@ -246,7 +290,7 @@ impl SnapshotObject {
             host: snapshot.host.clone(),
             hostname: snapshot.host.clone(),
             username: snapshot.user.clone(),
-            tags: snapshot.tags.clone(),
+            tags: facts.tags(snapshot),
             paths: snapshot.paths.iter().map(|path| lossy(&path.0)).collect(),
             paths_bytes_hex: hex_of_all_unless_utf8(&snapshot.paths),
             excludes: snapshot.excludes.clone(),
@@ -265,6 +309,14 @@ impl SnapshotObject {
                 seconds,
             ),
             git: Git::of(snapshot.git.as_ref()),
+            holds: facts.holds.iter().map(|(_, why)| why.clone()).collect(),
+            notes: notes(facts),
+            verified: facts.verified.map(|(time, whole)| VerifiedObject {
+                time: rfc3339(time),
+                whole,
+            }),
+            forgotten: facts.forgotten_at.map(rfc3339),
+            flaws: None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! One use case a file: options in, summary out. Everything above calls nothing else.
 
+pub mod annotate;
 pub mod check;
 pub mod export;
+pub mod forget;
 pub mod init;
 pub mod key;
 pub mod look;
@@ -9,3 +11,4 @@ pub mod open;
 pub mod restore;
 pub mod select;
 pub mod snapshot;
+pub mod snapshots;

@@ -6,7 +6,6 @@ use jiff::tz::TimeZone;
 
 use super::group::{Group, GroupKey, Grouping};
 use super::judge::{Candidate, Judged, judge};
-use super::period::Period;
 use super::policy::{Policy, Rule, UNLIMITED, wears};
 use crate::clock::Nanos;
 use crate::id::SnapshotId;

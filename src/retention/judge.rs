@@ -83,7 +83,8 @@ impl Candidate {
     }
 
     /// The same host and set of paths.
-    pub(super) fn source(&self) -> GroupKey {
+    #[must_use]
+    pub fn source(&self) -> GroupKey {
         GroupKey::of(self, Grouping::default())
     }
 }

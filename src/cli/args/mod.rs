@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+mod annotate;
 mod check;
 mod filter;
+mod forget;
 mod init;
 mod key;
 mod look;
@@ -18,8 +20,10 @@ mod restore;
 mod snapshot;
 mod snapshots;
 
+pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::CheckArgs;
 pub use filter::FilterArgs;
+pub use forget::ForgetArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
@@ -125,6 +129,9 @@ pub enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Export(ExportArgs),
+    Forget(Box<ForgetArgs>),
+    Annotate(AnnotateArgs),
+    Tag(TagArgs),
     Check(CheckArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
@@ -135,6 +142,14 @@ pub enum Command {
     Unlock,
     /// Print the version
     Version,
+}
+
+/// What is wrong with a value; clap names the value itself.
+fn plain(error: &duramen::error::Error) -> String {
+    match error.hint_text() {
+        Some(hint) => format!("{}; {hint}", error.message()),
+        None => error.message().into(),
+    }
 }
 
 #[cfg(test)]

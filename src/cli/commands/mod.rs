@@ -1,9 +1,11 @@
 //! One command a file: arguments in, options to `ops`, the summary told.
 
 pub mod about;
+pub mod annotate;
 pub mod cat;
 pub mod check;
 pub mod export;
+pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
