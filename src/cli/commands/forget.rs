@@ -129,7 +129,10 @@ fn words(summary: &ForgetSummary, dry_run: bool) -> String {
     let mut words = String::new();
     for group in &summary.groups {
         words.push_str(&format!("{}:\n", heading(&group.key)));
-        let rows: Vec<Vec<String>> = group.snapshots.iter().map(row).collect();
+        let mut rows: Vec<Vec<String>> = group.snapshots.iter().map(row).collect();
+        if rows.iter().all(|row| row[TAGS].is_empty()) {
+            rows.iter_mut().for_each(|row| drop(row.remove(TAGS)));
+        }
         words.push_str(&text::table(&rows, &[]));
         words.push('\n');
     }
@@ -149,6 +152,9 @@ fn words(summary: &ForgetSummary, dry_run: bool) -> String {
     });
     words
 }
+
+/// Column of the tags, which is left out where nobody wears one.
+const TAGS: usize = 3;
 
 fn row(decided: &Decided) -> Vec<String> {
     let known = &decided.known;
