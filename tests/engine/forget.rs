@@ -206,6 +206,17 @@ fn the_last_good_one_goes_by_name_alone_and_that_is_said() {
     let dry = forget::named(&repository, &[id.hex()], &Filter::default(), true).unwrap();
     assert!(dry[0].last && dry[0].changed);
     assert_eq!(living(&repository), [id]);
+    // An empty one beside it is not what anybody would miss.
+    std::fs::remove_dir_all(lab.tree()).unwrap();
+    std::fs::create_dir(lab.tree()).unwrap();
+    let empty = snapshot(&lab, &repository, 2).id.unwrap();
+    let named = |ids: &[SnapshotId]| {
+        let named = forget::named(&repository, &hex(ids), &Filter::default(), true).unwrap();
+        named.iter().map(|one| one.last).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&[empty]), [false]);
+    assert_eq!(named(&[id]), [true]);
+    assert_eq!(named(&[empty, id]), [false, true]);
     forget::named(&repository, &[id.hex()], &Filter::default(), false).unwrap();
     assert_eq!(repository.facts(&id).unwrap().standing, Standing::Forgotten);
 }

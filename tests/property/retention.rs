@@ -32,7 +32,7 @@ fn number(period: Period, snapshot: &Candidate) -> i64 {
         .to_zoned(TimeZone::UTC)
         .date();
     match period {
-        Period::Each => i64::from(u32::from_be_bytes(snapshot.id.0[..4].try_into().unwrap())),
+        Period::Each => i64::from(snapshot.id.0[0]),
         Period::Hour => snapshot.time.div_euclid(HOUR),
         Period::Day => snapshot.time.div_euclid(DAY),
         // 1970-01-01 was a Thursday.

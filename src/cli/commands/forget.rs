@@ -49,7 +49,7 @@ struct NamedObject {
 pub fn run(context: &Context, args: &ForgetArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("forget");
     let repository = opening::open(context, &reporter)?;
-    if !args.names.is_empty() {
+    if args.undo || !args.names.is_empty() {
         let filter = filter_of(&args.filter)?;
         let done = if args.undo {
             forget::undo(&repository, &args.names, &filter)?
@@ -147,7 +147,7 @@ fn words(summary: &ForgetSummary, dry_run: bool) -> String {
         (_, false) => format!(
             "{} kept, {snapshots} forgotten\n{}",
             text::count(keep),
-            back("ID")
+            back("[ID]")
         ),
     });
     words
@@ -208,8 +208,11 @@ fn named_words(done: &[Named], args: &ForgetArgs) -> String {
         };
         words.push_str(&format!("snapshot {} {what}\n", id.short()));
         if *last && *changed {
-            words.push_str("  its source has no other good snapshot\n");
+            words.push_str("  nothing as good is left of its source\n");
         }
+    }
+    if done.is_empty() {
+        words.push_str("no snapshot is forgotten\n");
     }
     if !forgotten.is_empty() {
         words.push_str(&back(&forgotten.join(" ")));
