@@ -8,6 +8,7 @@ pub mod init;
 pub mod key;
 pub mod look;
 pub mod open;
+pub mod prune;
 pub mod restore;
 pub mod select;
 pub mod snapshot;

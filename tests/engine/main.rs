@@ -11,5 +11,6 @@ mod forget;
 mod keys;
 mod lab;
 mod links;
+mod prune;
 mod storage;
 mod trust;

@@ -16,6 +16,7 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod prune;
 mod restore;
 mod snapshot;
 mod snapshots;
@@ -23,11 +24,12 @@ mod snapshots;
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::CheckArgs;
 pub use filter::FilterArgs;
-pub use forget::ForgetArgs;
+pub use forget::{ForgetArgs, PRUNE_HOW};
 pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use prune::{PruneArgs, PruneHow};
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
@@ -132,6 +134,7 @@ pub enum Command {
     Forget(Box<ForgetArgs>),
     Annotate(AnnotateArgs),
     Tag(TagArgs),
+    Prune(PruneArgs),
     Check(CheckArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
