@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use duramen::error::Result;
 use duramen::id::SnapshotId;
 use duramen::ops::forget::{self, Decided, DecidedGroup, ForgetSummary, GroupKey, Named};
-use duramen::ops::prune;
+use duramen::ops::{prune, recall};
 use serde::Serialize;
 
 use crate::cli::args::ForgetArgs;
@@ -51,6 +51,7 @@ pub fn run(context: &Context, args: &ForgetArgs) -> Result<ExitCode> {
     let prune = super::prune::options(&args.how)?;
     let reporter = context.reporter_beside_results("forget");
     let repository = opening::open(context, &reporter)?;
+    recall::tell(&repository, !args.dry_run, &reporter)?;
     let broken = if args.undo || !args.names.is_empty() {
         let filter = filter_of(&args.filter)?;
         let done = if args.undo {

@@ -5,12 +5,15 @@ pub mod annotate;
 pub mod cat;
 pub mod check;
 pub mod export;
+mod findings;
 pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod prune;
+mod recovery;
 pub mod restore;
+pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
 
