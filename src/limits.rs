@@ -54,6 +54,10 @@ pub const PACK_BYTES_TARGET: u64 = 32 << 20;
 pub const PROBLEMS_LISTED_MAX: usize = 1000;
 /// Bytes of paths, excludes and tags that a snapshot record may name, checked before anything is read.
 pub const SNAPSHOT_WORDS_MAX: usize = 1 << 20;
+/// Bytes of one tag that is added later.
+pub const TAG_BYTES_MAX: usize = 255;
+/// Bytes of one note, or of one reason to hold a snapshot.
+pub const NOTE_BYTES_MAX: usize = 4096;
 /// Entries of a page are closed before they come to more encoded bytes than this, owner names counted.
 pub const PAGE_BYTES_TARGET: usize = 512 << 10;
 /// Pieces of a content list that stand in the entry itself.

@@ -7,9 +7,10 @@ use std::error::Error as _;
 
 use duramen::clock::Nanos;
 use duramen::error::Error;
-use duramen::format::entry::Node;
-use duramen::format::snapshot::{Counters, GitState, PathBytes, Problem, Snapshot, SourceRecord};
+use duramen::format::snapshot::{Counters, GitState, PathBytes, Problem, Snapshot};
 use duramen::id::to_hex;
+use duramen::ops::snapshots::Known;
+use duramen::repository::Facts;
 use serde::Serialize;
 
 use super::time::rfc3339;
@@ -203,19 +204,6 @@ pub fn files_processed(counters: &Counters) -> u64 {
         .saturating_add(counters.files_unmodified)
 }
 
-/// Bytes and files of a snapshot's tree, every name counted.
-pub fn extent(snapshot: &Snapshot) -> (u64, u64) {
-    let mut extent = (0u64, 0u64);
-    for source in &snapshot.sources {
-        let SourceRecord::Files { root, .. } = source;
-        if let Node::Directory(directory) = &root.node {
-            extent.0 = extent.0.saturating_add(directory.bytes);
-            extent.1 = extent.1.saturating_add(directory.files);
-        }
-    }
-    extent
-}
-
 /// One snapshot, as `snapshots` and the first line of `ls` show it.
 #[derive(Serialize)]
 pub struct SnapshotObject {
@@ -244,12 +232,54 @@ pub struct SnapshotObject {
     pub files: u64,
     pub summary: Work,
     pub git: Option<Git>,
+    pub holds: Vec<String>,
+    pub notes: Vec<NoteObject>,
+    pub verified: Option<VerifiedObject>,
+    pub forgotten: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flaws: Option<Vec<String>>,
+}
+
+/// Words that somebody left with a snapshot.
+#[derive(Serialize)]
+pub struct NoteObject {
+    pub time: String,
+    pub note: String,
+}
+
+/// All notes, oldest first.
+pub fn notes(facts: &Facts) -> Vec<NoteObject> {
+    let notes = facts.notes.iter();
+    notes
+        .map(|(time, note)| NoteObject {
+            time: rfc3339(*time),
+            note: note.clone(),
+        })
+        .collect()
+}
+
+/// The last verification.
+#[derive(Serialize)]
+pub struct VerifiedObject {
+    pub time: String,
+    pub whole: bool,
 }
 
 impl SnapshotObject {
     /// An element of the array of `snapshots`.
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let (size, files) = extent(snapshot);
+    pub fn of_known(known: &Known) -> Self {
+        let judged = &known.judged;
+        let words = judged.flaws.iter().map(|flaw| flaw.words());
+        let ahead = judged.ahead.iter().map(ToString::to_string);
+        Self {
+            flaws: Some(words.chain(ahead).collect()),
+            ..Self::of(&known.snapshot, &known.facts)
+        }
+    }
+
+    /// The same, where nobody asked whether it can be relied upon.
+    pub fn of(snapshot: &Snapshot, facts: &Facts) -> Self {
+        let extent = snapshot.extent();
         let seconds = snapshot.finished.saturating_sub(snapshot.started).max(0) as f64 / 1e9;
         Self {
             message_type: None,
@@ -260,7 +290,7 @@ impl SnapshotObject {
             host: snapshot.host.clone(),
             hostname: snapshot.host.clone(),
             username: snapshot.user.clone(),
-            tags: snapshot.tags.clone(),
+            tags: facts.tags(snapshot),
             paths: snapshot.paths.iter().map(|path| lossy(&path.0)).collect(),
             paths_bytes_hex: hex_of_all_unless_utf8(&snapshot.paths),
             excludes: snapshot.excludes.clone(),
@@ -270,8 +300,8 @@ impl SnapshotObject {
             state: snapshot.state.word(),
             problem_count: snapshot.problem_count,
             problems: problems(&snapshot.problems),
-            size,
-            files,
+            size: extent.bytes,
+            files: extent.files,
             summary: Work::of(
                 &snapshot.counters,
                 snapshot.started,
@@ -279,6 +309,14 @@ impl SnapshotObject {
                 seconds,
             ),
             git: Git::of(snapshot.git.as_ref()),
+            holds: facts.holds.iter().map(|(_, why)| why.clone()).collect(),
+            notes: notes(facts),
+            verified: facts.verified.map(|(time, whole)| VerifiedObject {
+                time: rfc3339(time),
+                whole,
+            }),
+            forgotten: facts.forgotten_at.map(rfc3339),
+            flaws: None,
         }
     }
 

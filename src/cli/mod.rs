@@ -72,7 +72,13 @@ pub fn command() -> clap::Command {
         .get_after_help()
         .map(ToString::to_string)
         .unwrap_or_default();
-    command.after_help(format!("{after}\n\n{}", exit::help()))
+    command
+        .after_help(format!("{after}\n\n{}", exit::help()))
+        .mut_subcommand("forget", |forget| {
+            args::PRUNE_HOW.iter().fold(forget, |forget, flag| {
+                forget.mut_arg(flag, |flag| flag.requires("prune"))
+            })
+        })
 }
 
 fn parse() -> std::result::Result<Cli, ExitCode> {
@@ -143,6 +149,9 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::History(args) => commands::history::run(context, &args),
         Command::Stats(args) => commands::stats::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
+        Command::Forget(args) => commands::forget::run(context, &args),
+        Command::Annotate(args) => commands::annotate::run(context, &args),
+        Command::Tag(args) => commands::annotate::tag(context, &args),
         Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
         Command::Scrub(_) => commands::scrub::run(context),

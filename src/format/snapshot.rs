@@ -174,6 +174,15 @@ pub struct Counters {
     pub data_added_packed: u64,
 }
 
+/// How much a snapshot's tree holds, every name counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Non-directories.
+    pub files: u64,
+    /// Their sizes together.
+    pub bytes: u64,
+}
+
 /// Where the source tree's git stood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitState {
@@ -225,6 +234,19 @@ fn refuse(features: &[String], what: &str) -> Result<()> {
 }
 
 impl Snapshot {
+    /// How much is in it, by the totals of its topmost directory.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        let mut extent = Extent::default();
+        for SourceRecord::Files { root, .. } in &self.sources {
+            if let Node::Directory(directory) = &root.node {
+                extent.files = extent.files.saturating_add(directory.files);
+                extent.bytes = extent.bytes.saturating_add(directory.bytes);
+            }
+        }
+        extent
+    }
+
     /// Holds the record against the rules of its chapter.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! One use case a file: options in, summary out. Everything above calls nothing else.
 
+pub mod annotate;
 pub mod check;
 pub mod diff;
 pub mod export;
 pub mod find;
+pub mod forget;
 pub mod history;
 pub mod init;
 pub mod key;
@@ -15,4 +17,5 @@ pub mod restore;
 pub mod scrub;
 pub mod select;
 pub mod snapshot;
+pub mod snapshots;
 pub mod stats;

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::Snapshot;
-use crate::repository::{Repository, Standing};
+use crate::repository::{Facts, Repository, Standing};
+use crate::retention::wears;
 
 /// Fewest digits of an id that name a snapshot.
 const PREFIX_MIN: usize = 4;
@@ -24,15 +25,10 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the filter keeps the snapshot.
+    /// Whether the filter keeps the snapshot; its tags are those by now.
     #[must_use]
-    pub fn keeps(&self, snapshot: &Snapshot) -> bool {
-        let has_all = |tags: &String| {
-            tags.split(',')
-                .map(str::trim)
-                .filter(|tag| !tag.is_empty())
-                .all(|tag| snapshot.tags.iter().any(|held| held == tag))
-        };
+    pub fn keeps(&self, snapshot: &Snapshot, facts: &Facts) -> bool {
+        let has_all = |list: &String| wears(&facts.tags(snapshot), list);
         (self.hosts.is_empty() || self.hosts.contains(&snapshot.host))
             && (self.tags.is_empty() || self.tags.iter().any(has_all))
             && self
@@ -66,17 +62,31 @@ pub fn list_readable(
     repository: &Repository,
     filter: &Filter,
 ) -> Result<(Vec<Snapshot>, Vec<Error>)> {
+    let (standing, broken) = standing(repository)?;
+    let snapshots = standing
+        .into_iter()
+        .filter(|(snapshot, facts)| {
+            facts.standing == Standing::Living && filter.keeps(snapshot, facts)
+        })
+        .map(|(snapshot, _)| snapshot)
+        .collect();
+    Ok((snapshots, broken))
+}
+
+/// A snapshot with what was said of it.
+pub type WithFacts = (Snapshot, Facts);
+
+/// Living and forgotten snapshots, oldest first, with what was said of each, and the records that cannot be read.
+///
+/// # Errors
+/// Whatever the storage says.
+pub fn standing(repository: &Repository) -> Result<(Vec<WithFacts>, Vec<Error>)> {
     let mut broken = Vec::new();
     let standing = repository.standing(&mut |_, error| {
         broken.push(error);
         Ok(())
     })?;
-    let snapshots = standing
-        .into_iter()
-        .filter(|(snapshot, facts)| facts.standing == Standing::Living && filter.keeps(snapshot))
-        .map(|(snapshot, _)| snapshot)
-        .collect();
-    Ok((snapshots, broken))
+    Ok((standing, broken))
 }
 
 /// `latest`, `latest~2`, a prefix of the id (at least 4 digits), `@2026-11-20T14:00` (the latest at or before; local
@@ -120,8 +130,8 @@ pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snaps
     by_prefix(repository, name, filter)?.ok_or_else(|| missing("there is no such snapshot"))
 }
 
-/// The snapshot whose id begins so; whoever names a forgotten one by its id may still read it. Ids are the names of files: only records that match are read, so one that cannot
-/// be read is in nobody's way.
+/// The snapshot whose id begins so; whoever names a forgotten one by its id may still read it. Ids are the names of
+/// files: only records that match are read, so one that cannot be read is in nobody's way.
 fn by_prefix(repository: &Repository, name: &str, filter: &Filter) -> Result<Option<Snapshot>> {
     if name.len() < PREFIX_MIN || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Error::new(Kind::Usage, "not the name of a snapshot")
@@ -138,12 +148,12 @@ fn by_prefix(repository: &Repository, name: &str, filter: &Filter) -> Result<Opt
         .filter(|id| id.hex().starts_with(&prefix))
     {
         match repository.snapshot(&id) {
-            Ok(snapshot) if filter.keeps(&snapshot) => {
-                if repository.facts(&id)?.standing != Standing::Gone {
+            Ok(snapshot) => {
+                let facts = repository.facts(&id)?;
+                if facts.standing != Standing::Gone && filter.keeps(&snapshot, &facts) {
                     found.push(snapshot);
                 }
             }
-            Ok(_) => {}
             // Never committed.
             Err(error) if error.kind() == Kind::NotFound => {}
             Err(error) => return Err(error),

@@ -12,7 +12,9 @@ use crate::format::snapshot::{
 use crate::id::SnapshotId;
 use crate::limits::SNAPSHOT_WORDS_MAX;
 use crate::progress::Progress;
-use crate::repository::{Repository, Session, WriterOptions};
+use crate::repository::{Facts, Repository, Session, Standing, WriterOptions};
+pub use crate::retention::Shrunken;
+use crate::retention::{Candidate, judge};
 use crate::snapshot::{TakeOptions, Taken, Trust, take};
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
@@ -84,6 +86,9 @@ pub struct SnapshotSummary {
     pub problems: Vec<Problem>,
     /// All problems.
     pub problem_count: u64,
+    /// Where abnormally little was there, as on a disk that is not mounted: how little. It is stored all the same, and
+    /// takes no good snapshot's place.
+    pub shrunken: Option<Shrunken>,
     /// Work done.
     pub counters: Counters,
     /// Where the source tree's git stood.
@@ -156,7 +161,17 @@ fn attempt(
         or(&options.user, &environment.user),
     );
     let seen = repository.seen()?;
-    let parent = parent(repository, session, options, &host, &opened.paths, progress)?;
+    let known = repository.standing(&mut |_, error| {
+        progress.note(&format!("left aside, it cannot be read: {error}"));
+        Ok(())
+    })?;
+    let same_source = |snapshot: &Snapshot| snapshot.host == host && snapshot.paths == opened.paths;
+    let mut before: Vec<Candidate> = known
+        .iter()
+        .filter(|(snapshot, facts)| same_source(snapshot) && facts.standing == Standing::Living)
+        .map(|(snapshot, facts)| Candidate::of(snapshot, facts.tags(snapshot)))
+        .collect();
+    let parent = parent(repository, session, options, known, &same_source)?;
     let kind = if parent.is_some() {
         options.kind
     } else {
@@ -238,6 +253,13 @@ fn attempt(
         repository.commit(session, &snapshot, &relied)?;
         repository.remember(session.id);
     }
+    before.push(Candidate::of(&snapshot, snapshot.tags.clone()));
+    let shrunken = judge(&before, finished)
+        .pop()
+        .and_then(|judged| judged.shrunken());
+    if let Some(shrunken) = &shrunken {
+        progress.problem(&abnormal(&snapshot, shrunken, options.dry_run));
+    }
     Ok(SnapshotSummary {
         id: (!options.dry_run).then_some(session.id),
         kind,
@@ -245,6 +267,7 @@ fn attempt(
         state,
         problems: snapshot.problems,
         problem_count,
+        shrunken,
         counters,
         git: snapshot.git,
         started,
@@ -336,9 +359,8 @@ fn parent(
     repository: &Repository,
     session: &Session,
     options: &SnapshotOptions,
-    host: &str,
-    paths: &[PathBytes],
-    progress: &dyn Progress,
+    known: Vec<(Snapshot, Facts)>,
+    same_source: &dyn Fn(&Snapshot) -> bool,
 ) -> Result<Option<Snapshot>> {
     if let Some(name) = &options.parent {
         if options.kind == SnapshotKind::Full {
@@ -361,17 +383,33 @@ fn parent(
     if options.force || options.kind == SnapshotKind::Full {
         return Ok(None);
     }
-    let mut snapshots = repository.snapshots_or(&mut |_, error| {
-        progress.note(&format!("left aside in the search for a parent: {error}"));
-        Ok(())
-    })?;
-    snapshots.retain(|snapshot| {
-        let same_source = snapshot.host == host && snapshot.paths == paths;
+    let parents = known.into_iter().map(|(snapshot, _)| snapshot);
+    let newest = parents.rev().find(|snapshot| {
         let fits =
             options.kind != SnapshotKind::Differential || snapshot.kind == SnapshotKind::Full;
-        same_source && fits && !session.forgotten.contains(&snapshot.id)
+        same_source(snapshot) && fits && !session.forgotten.contains(&snapshot.id)
     });
-    Ok(snapshots.pop())
+    Ok(newest)
+}
+
+/// What is said where abnormally little was there.
+fn abnormal(snapshot: &Snapshot, shrunken: &Shrunken, dry_run: bool) -> Error {
+    let paths: Vec<String> = snapshot
+        .paths
+        .iter()
+        .map(|path| path.0.escape_ascii().to_string())
+        .collect();
+    let mut message = format!(
+        "abnormally little is there ({}); is a disk not mounted?",
+        shrunken.words()
+    );
+    if !dry_run {
+        let id = snapshot.id.short();
+        message.push_str(&format!(
+            " Where it is right as it is, say `duramen annotate {id} --accept`"
+        ));
+    }
+    Error::new(Kind::Failed, message).subject(paths.join(" "))
 }
 
 /// Commit and branch of the git work tree that `path` lies in; none where it lies in none.

@@ -1,10 +1,11 @@
 //! Snapshots as records: listing, reading, committing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Repository;
 use super::Rule;
 use super::annotations::{Facts, Standing, annotation_of};
+use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::file::FileType;
@@ -83,6 +84,18 @@ impl Repository {
             .collect();
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    /// When each snapshot was put, by the storage's clock, where the storage says so.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn snapshot_stored(&self) -> Result<HashMap<SnapshotId, Nanos>> {
+        let items = self.storage.list("snapshots")?;
+        let stored = items
+            .iter()
+            .filter_map(|item| Some((snapshot_of(&item.name)?, item.modified?)));
+        Ok(stored.collect())
     }
 
     /// All committed snapshots, oldest first; a record that cannot be read is handed to `broken` and left out.

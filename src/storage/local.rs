@@ -7,13 +7,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Item, Storage, Upload, check_name};
+use crate::clock::Nanos;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::id::to_hex;
@@ -129,6 +130,11 @@ fn sync_folder(path: &Path) -> Result<()> {
     }
 }
 
+fn modified(metadata: &fs::Metadata) -> Nanos {
+    let seconds = metadata.mtime().saturating_mul(1_000_000_000);
+    seconds.saturating_add(metadata.mtime_nsec())
+}
+
 impl Storage for LocalStorage {
     fn describe(&self) -> String {
         self.root.display().to_string()
@@ -163,6 +169,7 @@ impl Storage for LocalStorage {
                     Ok(metadata) => items.push(Item {
                         name,
                         size: metadata.len(),
+                        modified: Some(modified(&metadata)),
                     }),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => {

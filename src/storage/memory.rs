@@ -64,6 +64,7 @@ impl Storage for MemoryStorage {
             .map(|(name, bytes)| Item {
                 name: name.clone(),
                 size: bytes.len() as u64,
+                modified: None,
             })
             .collect())
     }

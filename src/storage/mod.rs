@@ -14,6 +14,7 @@ pub use fault::{Fault, FaultStorage};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 
+use crate::clock::Nanos;
 use crate::error::{Error, Result};
 
 /// A stored file as a listing shows it.
@@ -23,6 +24,9 @@ pub struct Item {
     pub name: String,
     /// Bytes.
     pub size: u64,
+    /// When it was put, by the storage's clock; none where the storage does not say. Whoever copies a repository file
+    /// by file may give all of them new times.
+    pub modified: Option<Nanos>,
 }
 
 /// Where named immutable files live.

@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+mod annotate;
 mod check;
 mod diff;
 mod filter;
 mod find;
+mod forget;
 mod history;
 mod init;
 mod key;
@@ -23,10 +25,12 @@ mod snapshot;
 mod snapshots;
 mod stats;
 
+pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
 pub use find::FindArgs;
+pub use forget::{ForgetArgs, PRUNE_HOW};
 pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
@@ -139,6 +143,9 @@ pub enum Command {
     History(HistoryArgs),
     Stats(StatsArgs),
     Export(ExportArgs),
+    Forget(Box<ForgetArgs>),
+    Annotate(AnnotateArgs),
+    Tag(TagArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
     Scrub(ScrubArgs),
@@ -151,6 +158,14 @@ pub enum Command {
     Unlock,
     /// Print the version
     Version,
+}
+
+/// What is wrong with a value; clap names the value itself.
+fn plain(error: &duramen::error::Error) -> String {
+    match error.hint_text() {
+        Some(hint) => format!("{}; {hint}", error.message()),
+        None => error.message().into(),
+    }
 }
 
 #[cfg(test)]

@@ -173,19 +173,11 @@ fn level(text: &str) -> Result<i32, String> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    crate::cli::size::parse(text).map_err(|error| plain(&error))
+    crate::cli::size::parse(text).map_err(|error| super::plain(&error))
 }
 
 fn time(text: &str) -> Result<Nanos, String> {
-    crate::cli::time::parse(text).map_err(|error| plain(&error))
-}
-
-/// Clap names the value itself.
-fn plain(error: &duramen::error::Error) -> String {
-    match error.hint_text() {
-        Some(hint) => format!("{}; {hint}", error.message()),
-        None => error.message().into(),
-    }
+    crate::cli::time::parse(text).map_err(|error| super::plain(&error))
 }
 
 #[cfg(test)]

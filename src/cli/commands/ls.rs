@@ -23,11 +23,12 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("ls");
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
+    let facts = repository.facts(&snapshot.id)?;
     reporter.finish();
     let terminal = context.environment.stdout_terminal;
     output::results(|out| {
         if context.global.json {
-            let line = json_line(&SnapshotObject::of(&snapshot).into_line())?;
+            let line = json_line(&SnapshotObject::of(&snapshot, &facts).into_line())?;
             put(out, line.as_bytes())?;
         }
         let mut each = |path: &[u8], listed: &Listed| {

@@ -1,12 +1,14 @@
 //! One command a file: arguments in, options to `ops`, the summary told.
 
 pub mod about;
+pub mod annotate;
 pub mod cat;
 pub mod check;
 pub mod diff;
 pub mod export;
 pub mod find;
 mod findings;
+pub mod forget;
 pub mod history;
 pub mod init;
 pub mod key;

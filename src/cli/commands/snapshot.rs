@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use duramen::error::{Error, Result};
 use duramen::format::snapshot::State;
-use duramen::ops::snapshot::{self, Excludes, Input, SnapshotOptions, SnapshotSummary};
+use duramen::ops::snapshot::{self, Excludes, Input, Shrunken, SnapshotOptions, SnapshotSummary};
 use serde::Serialize;
 
 use crate::cli::args::SnapshotArgs;
@@ -30,6 +30,30 @@ struct SummaryObject {
     kind: &'static str,
     parent: Option<String>,
     git: Option<Git>,
+    shrunken: Option<ShrunkenObject>,
+}
+
+/// Abnormally little, and what is normal (`null` for an empty source that never was anything else).
+#[derive(Serialize)]
+struct ShrunkenObject {
+    files: u64,
+    bytes: u64,
+    normal_snapshot_id: Option<String>,
+    normal_files: Option<u64>,
+    normal_bytes: Option<u64>,
+}
+
+impl ShrunkenObject {
+    fn of(shrunken: &Shrunken) -> Self {
+        let before = shrunken.before;
+        Self {
+            files: shrunken.now.files,
+            bytes: shrunken.now.bytes,
+            normal_snapshot_id: before.map(|(id, _)| id.hex()),
+            normal_files: before.map(|(_, extent)| extent.files),
+            normal_bytes: before.map(|(_, extent)| extent.bytes),
+        }
+    }
 }
 
 /// `duramen snapshot PATH...`.
@@ -182,6 +206,7 @@ fn object(summary: &SnapshotSummary, dry_run: bool) -> SummaryObject {
         kind: summary.kind.word(),
         parent: summary.parent.map(|parent| parent.hex()),
         git: Git::of(summary.git.as_ref()),
+        shrunken: summary.shrunken.as_ref().map(ShrunkenObject::of),
     }
 }
 
@@ -257,6 +282,9 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
             text::plural(summary.problem_count, "problem", "problems")
         ));
     }
+    if let Some(shrunken) = &summary.shrunken {
+        words.push_str(&shrunken_words(shrunken));
+    }
     words.push_str(&match summary.id {
         Some(id) if summary.state == State::Partial => {
             format!("snapshot {} saved in part ({compared})\n", id.short())
@@ -267,12 +295,29 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
     words
 }
 
+/// How little there is, and what that means.
+fn shrunken_words(shrunken: &Shrunken) -> String {
+    let normal = match &shrunken.before {
+        Some((before, extent)) => format!(
+            "; {} had {}, {}",
+            before.short(),
+            text::plural(extent.files, "file", "files"),
+            size::show(extent.bytes)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "abnormal   {}{normal}: it takes no good snapshot's place\n",
+        shrunken.words()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cli::json::tests::documented;
-    use duramen::format::snapshot::{Counters, SnapshotKind};
+    use duramen::format::snapshot::{Counters, Extent, SnapshotKind};
     use duramen::id::SessionId;
 
     fn summary(state: State) -> SnapshotSummary {
@@ -283,6 +328,7 @@ mod tests {
             state,
             problems: Vec::new(),
             problem_count: u64::from(state == State::Partial),
+            shrunken: None,
             counters: Counters {
                 files_new: 12,
                 files_changed: 3,
@@ -315,6 +361,23 @@ mod tests {
              missing    1 problem: something could not be read as it should be\n\
              snapshot abababab saved in part (incremental, compared with cdcdcdcd)\n"
         );
+    }
+
+    #[test]
+    fn an_abnormally_small_snapshot_says_so() {
+        let mut summary = summary(State::Complete);
+        let extent = |files, bytes| Extent { files, bytes };
+        summary.shrunken = Some(Shrunken {
+            now: extent(3, 1 << 20),
+            before: Some((SessionId([0xcd; 16]), extent(1219, 5 << 30))),
+        });
+        let words = words(&summary, false);
+        let expected = "abnormal   shrunken: 0 % of the files and 0 % of the bytes of cdcdcdcd; cdcdcdcd had 1,219 files, \
+                        5.00 GiB: it takes no good snapshot's place\n";
+        assert!(words.contains(expected), "{words}");
+        let object = documented("snapshot", &object(&summary, false));
+        assert_eq!(object["shrunken"]["files"], 3);
+        assert_eq!(object["shrunken"]["normal_files"], 1219);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use duramen::error::{Error, Kind, Result};
-use duramen::format::snapshot::{PathBytes, Snapshot, State};
+use duramen::format::snapshot::{PathBytes, State};
 use duramen::id::SnapshotId;
+use duramen::ops::snapshots::{self, Known, Which};
 use duramen::ops::{recall, select};
 use duramen::repository::Repository;
 
 use crate::cli::args::SnapshotsArgs;
 use crate::cli::context::{Context, filter_of};
-use crate::cli::json::{SnapshotObject, extent};
+use crate::cli::json::SnapshotObject;
 use crate::cli::output::{self, put};
 use crate::cli::{exit, opening, size, text, time};
 
@@ -29,7 +30,12 @@ pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
         found = newest_of_each(found, latest);
     }
     let text = if context.global.json {
-        output::json_line(&found.iter().map(SnapshotObject::of).collect::<Vec<_>>())?
+        output::json_line(
+            &found
+                .iter()
+                .map(SnapshotObject::of_known)
+                .collect::<Vec<_>>(),
+        )?
     } else if found.is_empty() {
         context.remark("no snapshots\n");
         String::new()
@@ -45,9 +51,13 @@ pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
 }
 
 /// The snapshots asked for, and the records that could not be read.
-fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<(Vec<Snapshot>, Vec<Error>)> {
+fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<(Vec<Known>, Vec<Error>)> {
     let filter = filter_of(&args.filter)?;
-    let (all, broken) = select::list_readable(repository, &filter)?;
+    let which = match args.forgotten {
+        true => Which::Forgotten,
+        false => Which::Living,
+    };
+    let (all, broken) = snapshots::run(repository, &filter, which)?;
     if args.names.is_empty() {
         return Ok((all, broken));
     }
@@ -59,7 +69,7 @@ fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<(Vec<Snapshot
                 return Err(
                     Error::new(Kind::NotFound, "no snapshot has an id that begins so")
                         .subject(name.clone())
-                        .hint("duramen snapshots lists them all"),
+                        .hint("duramen snapshots lists them all, with --forgotten those that were forgotten"),
                 );
             }
             wanted.extend(matching);
@@ -69,7 +79,7 @@ fn chosen(repository: &Repository, args: &SnapshotsArgs) -> Result<(Vec<Snapshot
     }
     let chosen = all
         .into_iter()
-        .filter(|snapshot| wanted.contains(&snapshot.id))
+        .filter(|known| wanted.contains(&known.snapshot.id))
         .collect();
     Ok((chosen, broken))
 }
@@ -78,21 +88,21 @@ fn is_prefix(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn matching(all: &[Snapshot], prefix: &str) -> Vec<SnapshotId> {
+fn matching(all: &[Known], prefix: &str) -> Vec<SnapshotId> {
     let prefix = prefix.to_ascii_lowercase();
     all.iter()
-        .map(|snapshot| snapshot.id)
+        .map(|known| known.snapshot.id)
         .filter(|id| id.hex().starts_with(&prefix))
         .collect()
 }
 
 /// The last `latest` of each host and set of paths, in the old order.
-fn newest_of_each(snapshots: Vec<Snapshot>, latest: usize) -> Vec<Snapshot> {
+fn newest_of_each(snapshots: Vec<Known>, latest: usize) -> Vec<Known> {
     let mut seen: BTreeMap<(String, Vec<PathBytes>), usize> = BTreeMap::new();
-    let mut kept: Vec<Snapshot> = snapshots
+    let mut kept: Vec<Known> = snapshots
         .into_iter()
         .rev()
-        .filter(|snapshot| {
+        .filter(|Known { snapshot, .. }| {
             let mut paths = snapshot.paths.clone();
             paths.sort();
             let count = seen.entry((snapshot.host.clone(), paths)).or_default();
@@ -104,7 +114,7 @@ fn newest_of_each(snapshots: Vec<Snapshot>, latest: usize) -> Vec<Snapshot> {
     kept
 }
 
-fn table(snapshots: &[Snapshot], colour: bool) -> String {
+fn table(snapshots: &[Known], colour: bool) -> String {
     let heads = [
         "id", "time", "host", "tags", "kind", "state", "size", "paths",
     ];
@@ -128,10 +138,10 @@ fn table(snapshots: &[Snapshot], colour: bool) -> String {
         coloured.push_str(&format!("\x1b[1m{head}\x1b[0m\n"));
     }
     for (at, line) in lines.enumerate() {
-        let partial = snapshots
+        if snapshots
             .get(at)
-            .is_some_and(|snapshot| snapshot.state == State::Partial);
-        if partial {
+            .is_some_and(|known| !known.judged.is_good())
+        {
             coloured.push_str(&format!("\x1b[33m{line}\x1b[0m\n"));
         } else {
             coloured.push_str(&format!("{line}\n"));
@@ -140,11 +150,37 @@ fn table(snapshots: &[Snapshot], colour: bool) -> String {
     coloured
 }
 
-fn row(snapshot: &Snapshot) -> Vec<String> {
-    let state = match snapshot.state {
-        State::Complete => "ok".into(),
-        State::Partial => format!("partial ({})", text::count(snapshot.problem_count)),
-    };
+/// What is to be known of it, in a word each.
+fn state(known: &Known) -> String {
+    let mut words = Vec::new();
+    let snapshot = &known.snapshot;
+    if snapshot.state == State::Partial {
+        words.push(format!("partial ({})", text::count(snapshot.problem_count)));
+    }
+    if let Some(shrunken) = known.judged.shrunken() {
+        words.push(
+            if shrunken.now.files == 0 {
+                "empty"
+            } else {
+                "shrunken"
+            }
+            .into(),
+        );
+    }
+    if words.is_empty() {
+        words.push("ok".into());
+    }
+    if known.facts.is_held() {
+        words.push("held".into());
+    }
+    if known.facts.unclear {
+        words.push("unclear".into());
+    }
+    words.join(", ")
+}
+
+fn row(known: &Known) -> Vec<String> {
+    let snapshot = &known.snapshot;
     let paths: Vec<String> = snapshot
         .paths
         .iter()
@@ -154,10 +190,10 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         snapshot.id.short(),
         time::local(snapshot.time),
         text::safe(&snapshot.host),
-        text::safe(&snapshot.tags.join(",")),
+        text::safe(&known.facts.tags(snapshot).join(",")),
         snapshot.kind.word().into(),
-        state,
-        size::show(extent(snapshot).0),
+        state(known),
+        size::show(snapshot.extent().bytes),
         paths.join(" "),
     ]
 }
@@ -166,8 +202,11 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
 pub mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use duramen::format::snapshot::{Counters, Features, SnapshotKind};
+    use crate::cli::json::tests::documented;
+    use duramen::format::snapshot::{Counters, Features, Snapshot, SnapshotKind};
     use duramen::id::{RepositoryId, SessionId};
+    use duramen::ops::snapshots::{Flaw, Judged};
+    use duramen::repository::Facts;
 
     /// A snapshot record with little in it.
     pub fn sample(id: u8, host: &str, path: &[u8]) -> Snapshot {
@@ -197,18 +236,30 @@ pub mod tests {
         }
     }
 
-    fn ids(snapshots: &[Snapshot]) -> Vec<u8> {
-        snapshots.iter().map(|snapshot| snapshot.id.0[0]).collect()
+    fn known(id: u8, host: &str, path: &[u8]) -> Known {
+        Known {
+            snapshot: sample(id, host, path),
+            facts: Facts::default(),
+            judged: Judged {
+                flaws: vec![Flaw::Partial],
+                ahead: None,
+            },
+        }
+    }
+
+    fn ids(snapshots: &[Known]) -> Vec<u8> {
+        let snapshots = snapshots.iter();
+        snapshots.map(|known| known.snapshot.id.0[0]).collect()
     }
 
     #[test]
     fn latest_counts_each_host_and_path_apart() {
         let all = vec![
-            sample(1, "a", b"/x"),
-            sample(2, "a", b"/x"),
-            sample(3, "b", b"/x"),
-            sample(4, "a", b"/y"),
-            sample(5, "a", b"/x"),
+            known(1, "a", b"/x"),
+            known(2, "a", b"/x"),
+            known(3, "b", b"/x"),
+            known(4, "a", b"/y"),
+            known(5, "a", b"/x"),
         ];
         assert_eq!(ids(&newest_of_each(all.clone(), 1)), [3, 4, 5]);
         assert_eq!(ids(&newest_of_each(all.clone(), 2)), [2, 3, 4, 5]);
@@ -217,7 +268,7 @@ pub mod tests {
 
     #[test]
     fn prefixes_of_any_length() {
-        let all = [sample(0x1a, "a", b"/"), sample(0x1b, "a", b"/")];
+        let all = [known(0x1a, "a", b"/"), known(0x1b, "a", b"/")];
         assert_eq!(matching(&all, "1").len(), 2);
         assert_eq!(matching(&all, "1A1").len(), 1);
         assert!(is_prefix("0aF") && !is_prefix("latest") && !is_prefix(""));
@@ -225,7 +276,7 @@ pub mod tests {
 
     #[test]
     fn the_table_and_the_object() {
-        let all = [sample(0xab, "h\x1b", b"/\xff\n")];
+        let all = [known(0xab, "h\x1b", b"/\xff\n")];
         let shown = table(&all, false);
         let line = shown.lines().nth(1).unwrap();
         assert!(line.starts_with("abababab  "), "{line}");
@@ -237,15 +288,20 @@ pub mod tests {
         assert!(shown.ends_with("1 snapshot\n"));
         assert!(table(&all, true).contains("\x1b[33mabababab"));
 
-        let object = serde_json::to_value(SnapshotObject::of(&all[0])).unwrap();
+        let object = serde_json::to_value(SnapshotObject::of_known(&all[0])).unwrap();
+        // The page says of the counters that they are those of `snapshot`.
+        let mut rest = object.clone();
+        rest.as_object_mut().unwrap().remove("summary");
+        documented("snapshots", &rest);
         assert_eq!(object["short_id"], "abababab");
         assert_eq!(object["time"], "1970-01-01T00:02:51.000000000Z");
         assert_eq!(object["host"], object["hostname"]);
         assert_eq!(object["paths_bytes_hex"][0], "2fff0a");
         assert_eq!(object["state"], "partial");
+        assert_eq!(object["flaws"][0], "partial");
         assert!(object.get("message_type").is_none());
         assert_eq!(object["summary"]["files_new"], 0);
-        let line = serde_json::to_value(SnapshotObject::of(&all[0]).into_line()).unwrap();
+        let line = serde_json::to_value(SnapshotObject::of_known(&all[0]).into_line()).unwrap();
         assert_eq!(line["struct_type"], "snapshot");
     }
 }

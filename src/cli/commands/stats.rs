@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use duramen::error::Result;
-use duramen::format::snapshot::Snapshot;
+use duramen::format::snapshot::{Extent, Snapshot};
 use duramen::ops::stats::{self, Largest, Part, Stats};
 use serde::Serialize;
 
 use crate::cli::args::StatsArgs;
 use crate::cli::context::{Context, filter_of};
-use crate::cli::json::{extent, hex_unless_utf8, lossy};
+use crate::cli::json::{hex_unless_utf8, lossy};
 use crate::cli::output::{self, json_line, put};
 use crate::cli::{exit, opening, plot, size, text, time};
 
@@ -102,7 +102,7 @@ fn object(stats: &Stats) -> StatsObject {
             .collect()
     };
     let growth = |snapshot: &Snapshot| {
-        let (size, files) = extent(snapshot);
+        let Extent { files, bytes: size } = snapshot.extent();
         GrowthObject {
             snapshot_id: snapshot.id.hex(),
             time: time::rfc3339(snapshot.time),
@@ -214,7 +214,7 @@ fn growth(snapshots: &[Snapshot]) -> String {
             snapshot.id.short(),
             time::local(snapshot.time),
             text::safe(&snapshot.host),
-            size::show(extent(snapshot).0),
+            size::show(snapshot.extent().bytes),
             size::show(snapshot.counters.data_added),
             size::show(snapshot.counters.data_added_packed),
         ]

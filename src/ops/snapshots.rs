@@ -1,0 +1,86 @@
+//! Snapshots with what is known and to be thought of each.
+
+use std::collections::HashMap;
+
+use super::select::{self, Filter};
+use crate::clock::Nanos;
+use crate::error::{Error, Result};
+use crate::format::snapshot::Snapshot;
+use crate::id::SnapshotId;
+use crate::repository::{Facts, Repository, Standing};
+use crate::retention::{Candidate, judge};
+pub use crate::retention::{Flaw, Judged};
+
+/// A snapshot as lists show it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The record.
+    pub snapshot: Snapshot,
+    /// What was said of it since.
+    pub facts: Facts,
+    /// Whether it can be relied upon.
+    pub judged: Judged,
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that stay.
+    Living,
+    /// Those that are to go and can still be taken back.
+    Forgotten,
+}
+
+impl Which {
+    fn is(self, facts: &Facts) -> bool {
+        (facts.standing == Standing::Forgotten) == (self == Which::Forgotten)
+    }
+}
+
+/// Snapshots that the filter keeps, oldest first, and the records that cannot be read.
+///
+/// # Errors
+/// Whatever the storage says.
+pub fn run(
+    repository: &Repository,
+    filter: &Filter,
+    which: Which,
+) -> Result<(Vec<Known>, Vec<Error>)> {
+    let (mut standing, broken) = select::standing(repository)?;
+    standing.retain(|(_, facts)| which.is(facts));
+    let candidates = candidates(&standing, &repository.snapshot_stored()?);
+    let judged = judge(&candidates, repository.environment().clock.now());
+    let known = standing
+        .into_iter()
+        .zip(judged)
+        .map(|((snapshot, facts), judged)| Known {
+            snapshot,
+            facts,
+            judged,
+        })
+        .filter(|known| filter.keeps(&known.snapshot, &known.facts))
+        .collect();
+    Ok((known, broken))
+}
+
+/// As retention sees them, in the same order.
+pub(super) fn candidates(
+    standing: &[(Snapshot, Facts)],
+    stored: &HashMap<SnapshotId, Nanos>,
+) -> Vec<Candidate> {
+    standing
+        .iter()
+        .map(|(snapshot, facts)| {
+            let mut candidate = Candidate::of(snapshot, facts.tags(snapshot));
+            candidate.stored = stored.get(&snapshot.id).copied();
+            let holds = facts.holds.iter().map(|(_, why)| format!("held: {why}"));
+            candidate.pinned.extend(holds);
+            if facts.unclear {
+                candidate
+                    .pinned
+                    .push("something said of it cannot be read".into());
+            }
+            candidate
+        })
+        .collect()
+}
