@@ -32,7 +32,7 @@ impl Mix {
     pub fn draw(random: &mut Random) -> Self {
         let mut weights = [6, 4, 3, 1, 1, 1];
         for weight in &mut weights {
-            *weight = *weight * [0, 1, 1, 2, 4][random.below(5) as usize];
+            *weight *= [0, 1, 1, 2, 4][random.below(5) as usize];
         }
         // Without these nothing can be lost.
         weights[0] = weights[0].max(3);
