@@ -26,6 +26,7 @@ pub mod limits;
 pub mod ops;
 pub mod pack;
 pub mod progress;
+pub mod repair;
 pub mod repository;
 pub mod restore;
 pub mod seal;

@@ -6,16 +6,17 @@
 mod data;
 mod trees;
 
+pub use data::verify_pack;
+
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Kind, Result};
-use crate::format::frame::FrameInfo;
+use crate::format::frame::{FrameInfo, PackClass};
 use crate::format::segment::Segment;
-use crate::format::snapshot::Snapshot;
 use crate::id::{ChunkId, PackId};
 use crate::pack::{pack_id, pack_name};
 use crate::progress::Progress;
-use crate::repository::Repository;
+use crate::repository::{Repository, Standing};
 
 /// Findings that are kept; the rest are counted.
 const FINDINGS_KEPT: usize = 1000;
@@ -95,6 +96,8 @@ struct Lost {
     packs: HashSet<PackId>,
     /// By pack: the same chunk may be whole in another.
     chunks: HashSet<(PackId, ChunkId)>,
+    /// Packs that tombstones name: what is wrong with one is no damage by itself.
+    dead: HashSet<PackId>,
 }
 
 /// Checks everything; reads all packs where `read_data`.
@@ -104,11 +107,22 @@ struct Lost {
 pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
-    let standing = repository.standing(&mut |id, error| {
-        report.add(progress, crate::repository::snapshot_name(&id), &error);
+    let mut unreadable = Vec::new();
+    let snapshots = repository.standing(&mut |id, error| {
+        unreadable.push((id, error));
         Ok(())
     })?;
-    let snapshots: Vec<Snapshot> = standing.into_iter().map(|(snapshot, _)| snapshot).collect();
+    for (id, error) in unreadable {
+        let name = crate::repository::snapshot_name(&id);
+        match repository.facts(&id)?.standing {
+            Standing::Living => report.add(progress, name, &error),
+            _ => report.remark(
+                progress,
+                name,
+                &format!("forgotten, and {}", error.detail()),
+            ),
+        }
+    }
     report.snapshots = snapshots.len() as u64;
     check_slots(repository, &mut report, progress)?;
     for (name, error) in repository.unreadable_records()? {
@@ -116,7 +130,12 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
     }
     progress.phase("check index");
     let named = check_segments(repository, &mut report, progress)?;
-    let mut lost = Lost::default();
+    // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
+    let (dead, _) = repository.tombstoned()?;
+    let mut lost = Lost {
+        dead,
+        ..Lost::default()
+    };
     check_packs(repository, &named, &mut lost, &mut report, progress)?;
     if read_data {
         progress.phase("check packs");
@@ -145,14 +164,17 @@ fn check_slots(
 }
 
 /// Packs as segments speak of them.
-type Named = HashMap<PackId, NamedPack>;
+pub type Named = HashMap<PackId, NamedPack>;
 
 /// A pack as segments speak of it.
-struct NamedPack {
-    size: u64,
+pub struct NamedPack {
+    /// Bytes of the file.
+    pub size: u64,
+    /// What it holds.
+    pub class: PackClass,
     /// For each segment that names it: a sum over the places of all its chunks, which the pack's own directory must
     /// come to as well.
-    places: Vec<u64>,
+    pub places: Vec<u64>,
 }
 
 /// One chunk's share of the sum over a pack's places.
@@ -193,7 +215,8 @@ fn check_segments(
     Ok(named)
 }
 
-fn name_packs(named: &mut Named, segment: &Segment) {
+/// Adds what a segment says of its packs.
+pub fn name_packs(named: &mut Named, segment: &Segment) {
     let mut places = vec![0u64; segment.packs.len()];
     for (frame, span) in &segment.chunks {
         let (pack, info) = &segment.frames[*frame as usize];
@@ -201,12 +224,13 @@ fn name_packs(named: &mut Named, segment: &Segment) {
         *sum = sum.wrapping_add(place_sum(&span.id, info, span.offset, span.len));
     }
     for (pack, places) in segment.packs.iter().zip(places) {
-        let NamedPack { size, places: sums } = named.entry(pack.id).or_insert(NamedPack {
+        let named = named.entry(pack.id).or_insert(NamedPack {
             size: pack.size,
+            class: pack.class,
             places: Vec::new(),
         });
-        *size = pack.size;
-        sums.push(places);
+        named.size = pack.size;
+        named.places.push(places);
     }
 }
 
@@ -237,16 +261,17 @@ fn check_packs(
             Some(_) => continue,
         };
         lost.packs.insert(*id);
-        report.add(
-            progress,
-            pack_name(id),
-            &Error::damage(what).subject(pack_name(id)),
-        );
+        if !lost.dead.contains(id) {
+            let error = Error::damage(what).subject(pack_name(id));
+            report.add(progress, pack_name(id), &error);
+        }
     }
-    let unnamed = there.keys().filter(|id| !named.contains_key(*id)).count();
+    let known = |id: &&PackId| named.contains_key(*id) || lost.dead.contains(*id);
+    let unnamed = there.keys().filter(|id| !known(id)).count();
     if unnamed > 0 {
         let what = format!(
-            "{unnamed} packs that no segment names: what an interrupted snapshot left; they only take space"
+            "{unnamed} packs that no segment names: what an interrupted snapshot left, or all that is left of a lost segment; \
+             `duramen repair` names them again"
         );
         report.remark(progress, "packs", &what);
     }

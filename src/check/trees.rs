@@ -12,7 +12,7 @@ use crate::id::ChunkId;
 use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
-use crate::repository::{ChunkKind, Repository};
+use crate::repository::{ChunkKind, Facts, Repository, Standing};
 
 struct Walk<'c> {
     repository: &'c Repository,
@@ -22,6 +22,8 @@ struct Walk<'c> {
     progress: &'c dyn Progress,
     /// Pages that were looked at, whatever came of it.
     seen: HashSet<ChunkId>,
+    /// The snapshot being walked was forgotten.
+    forgotten: bool,
 }
 
 /// A page to be looked at.
@@ -37,7 +39,7 @@ struct Waiting {
 /// Walks the trees of all snapshots.
 pub fn walk(
     repository: &Repository,
-    snapshots: &[Snapshot],
+    snapshots: &[(Snapshot, Facts)],
     named: &Named,
     lost: &Lost,
     report: &mut Report,
@@ -50,9 +52,17 @@ pub fn walk(
         report,
         progress,
         seen: HashSet::new(),
+        forgotten: false,
     };
-    // Newest first: where several snapshots share what is damaged, the newest is named.
-    for snapshot in snapshots.iter().rev() {
+    // Newest first: where several snapshots share what is damaged, the newest is named. What only a forgotten one lacks
+    // is no damage: nobody needs it, and nobody who takes it back is left in the dark.
+    let forgotten = |facts: &Facts| facts.standing != Standing::Living;
+    let (living, others): (Vec<_>, Vec<_>) = snapshots
+        .iter()
+        .rev()
+        .partition(|(_, facts)| !forgotten(facts));
+    for (snapshot, facts) in living.into_iter().chain(others) {
+        walk.forgotten = forgotten(facts);
         for SourceRecord::Files { root, .. } in &snapshot.sources {
             let place = format!("{}:", snapshot.id.short());
             walk.tree(root, place)?;
@@ -73,8 +83,7 @@ impl Walk<'_> {
             }
             if let Err(error) = self.page(&next, &mut waiting) {
                 let place = shown(next.place);
-                let error = error.or_subject(|| place.clone());
-                self.report.add(self.progress, place, &error);
+                self.found(place.clone(), &error.or_subject(|| place));
             }
         }
         Ok(())
@@ -208,8 +217,16 @@ impl Walk<'_> {
         };
         if let Err(error) = attributes.and(node) {
             let place = shown(place);
-            self.report
-                .add(self.progress, place.clone(), &error.subject(place));
+            self.found(place.clone(), &error.subject(place));
+        }
+    }
+
+    fn found(&mut self, place: String, error: &Error) {
+        if self.forgotten {
+            let what = format!("forgotten, and {}", error.detail());
+            self.report.remark(self.progress, place, &what);
+        } else {
+            self.report.add(self.progress, place, error);
         }
     }
 }

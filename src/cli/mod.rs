@@ -138,6 +138,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Cat(args) => commands::cat::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
+        Command::Repair(args) => commands::repair::run(context, &args),
         Command::Key(args) => commands::key::run(context, &args.command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(context, &args),

@@ -39,7 +39,7 @@ fn session_name(id: &SessionId, number: u32) -> String {
 }
 
 impl Repository {
-    fn list_tombstones(&self) -> Result<Vec<RecordId>> {
+    pub(super) fn list_tombstones(&self) -> Result<Vec<RecordId>> {
         let name = |name: &str| RecordId::from_hex(name.strip_prefix("tombstones/")?);
         let mut ids: Vec<RecordId> = self
             .storage
@@ -51,7 +51,7 @@ impl Repository {
         Ok(ids)
     }
 
-    fn read_tombstone(&self, id: &RecordId) -> Result<Tombstone> {
+    pub(super) fn read_tombstone(&self, id: &RecordId) -> Result<Tombstone> {
         let tombstone: Tombstone =
             self.get_record(FileType::Tombstone, &format!("tombstones/{}", id.hex()))?;
         tombstone.check()?;
@@ -70,6 +70,30 @@ impl Repository {
         }
         let tombstones = self.list_tombstones()?;
         let open_ends = self.annotations()?.open_ends();
+        let mut session = self.put_session(purpose, tombstones, open_ends)?;
+        if let Err(error) = self.prepare(&mut session) {
+            session.end(self);
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Opens a session that has seen nothing, so that every tombstone and every end of a forgetting waits for it: for
+    /// mending the records that an ordinary session would have to read.
+    ///
+    /// # Errors
+    /// As [`Repository::begin`].
+    pub fn begin_blind(&self, purpose: SessionPurpose) -> Result<Session> {
+        self.config.check_write()?;
+        self.put_session(purpose, Vec::new(), Vec::new())
+    }
+
+    fn put_session(
+        &self,
+        purpose: SessionPurpose,
+        tombstones: Vec<RecordId>,
+        forgotten: Vec<RecordId>,
+    ) -> Result<Session> {
         let id = SessionId(random::array()?);
         let now = self.environment.clock.now();
         let record = records::Session {
@@ -82,17 +106,12 @@ impl Repository {
             started: now,
             renewed: now,
             tombstones,
-            forgotten: open_ends,
+            forgotten,
             program: env!("CARGO_PKG_VERSION").into(),
             extensions: Vec::new(),
         };
         self.put_record(FileType::Session, &session_name(&id, 0), &record)?;
-        let mut session = self.session(record);
-        if let Err(error) = self.prepare(&mut session) {
-            session.end(self);
-            return Err(error);
-        }
-        Ok(session)
+        Ok(self.session(record))
     }
 
     /// What must be looked at after the session is put.
@@ -109,10 +128,7 @@ impl Repository {
         // What is forgotten by now is no parent, whoever forgot it and however long ago: whoever ends a forgetting that
         // is not in the session's record has it waited for.
         session.forgotten = self.annotations()?.no_parents();
-        match self.index.refresh() {
-            Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
-            refreshed => refreshed?,
-        }
+        self.refresh_for(session)?;
         // Packs after segments: a pack that a listed segment names was there before it. One that is not listed was
         // lost, and what was in it is stored again.
         let standing = self
@@ -122,6 +138,14 @@ impl Repository {
             .filter_map(|item| pack_id(&item.name))
             .collect();
         self.index.set_packs(dead, standing);
+        Ok(())
+    }
+
+    fn refresh_for(&self, session: &mut Session) -> Result<()> {
+        match self.index.refresh() {
+            Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
+            refreshed => refreshed?,
+        }
         Ok(())
     }
 
@@ -160,7 +184,7 @@ impl Repository {
         };
         let mut session = self.session(record);
         session.forgotten = self.annotations()?.no_parents();
-        self.index.refresh()?;
+        self.refresh_for(&mut session)?;
         Ok(session)
     }
 }

@@ -10,5 +10,7 @@ mod damage;
 mod keys;
 mod lab;
 mod links;
+mod matrix;
+mod repair;
 mod storage;
 mod trust;

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["chunk", "seal", "pack", "index"],
     &["repository", "source", "target"],
     &["snapshot", "restore", "gc", "check", "retention", "recover"],
+    &["repair"],
     &["ops"],
     &["server", "schedule", "alert"],
     &["cli"],

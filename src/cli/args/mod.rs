@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod repair;
 mod restore;
 mod snapshot;
 mod snapshots;
@@ -24,6 +25,7 @@ pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
@@ -126,6 +128,7 @@ pub enum Command {
     Cat(CatArgs),
     Export(ExportArgs),
     Check(CheckArgs),
+    Repair(RepairArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
