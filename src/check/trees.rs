@@ -98,18 +98,16 @@ impl Walk<'_> {
         if places.is_empty() {
             return lacking("is named by no segment");
         }
-        let standing = |place: &&Location| !self.lost.packs.contains(&place.frame.pack);
-        let Some(place) = places.iter().find(standing) else {
+        places.retain(|place| !self.lost.packs.contains(&place.frame.pack));
+        if places.is_empty() {
             return lacking("lies in a pack that is missing or damaged");
-        };
-        if !places
-            .iter()
-            .filter(standing)
-            .any(|place| !self.lost.chunks.contains(&(place.frame.pack, *id)))
-        {
+        }
+        places.retain(|place| !self.lost.chunks.contains(&(place.frame.pack, *id)));
+        if places.is_empty() {
             return lacking("is damaged");
         }
-        if len.is_some_and(|len| len != place.len) {
+        let fits = |place: &Location| len.is_none_or(|len| len == place.len);
+        if !places.iter().any(fits) {
             return lacking("has another length than it should");
         }
         Ok(())

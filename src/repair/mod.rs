@@ -143,7 +143,8 @@ pub fn repair(
     let ground = if options.dry_run {
         stored_files(repository, None, options, progress, &mut report)?
     } else {
-        let session = repository.begin(SessionPurpose::Prune)?;
+        // Of purpose Write, as all of repair's: it only adds, so neither it nor its corpse is in another repair's way.
+        let session = repository.begin(SessionPurpose::Write)?;
         let done = stored_files(repository, Some(&session), options, progress, &mut report);
         session.end(repository);
         done?

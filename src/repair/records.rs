@@ -31,7 +31,7 @@ pub fn mend(
         return Ok(());
     }
     // It has seen nothing, so every sweep and every end of a forgetting waits for it.
-    let session = repository.begin_blind(SessionPurpose::Prune)?;
+    let session = repository.begin_blind(SessionPurpose::Write)?;
     let done = settle(repository, session.id, broken, progress, report);
     session.end(repository);
     done

@@ -3,7 +3,7 @@
 //! damage did not touch stays, and after repair everything that is left is sound.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use duramen::error::{Error, Kind};
 use duramen::format::frame::PackClass;
@@ -113,7 +113,7 @@ struct Whole {
 
 fn whole() -> Whole {
     let lab = Lab::new();
-    let repository = lab.open();
+    let repository = lab.open_later(&lab.storage).unwrap();
     let mut content = BTreeMap::new();
     lab.write_tree(1);
     let first = lab.snapshot(&repository).unwrap().id.unwrap();
@@ -228,9 +228,16 @@ fn all_sound(lab: &Lab, repository: &Repository, whole: &Whole, place: &str) {
 fn every_damage_is_noticed_contained_and_mended() {
     let whole = whole();
     let names = all_files(&whole.storage);
-    for name in &names {
-        one_file(&whole, &names, name);
-    }
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(name) = names.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    one_file(&whole, &names, name);
+                }
+            });
+        }
+    });
 }
 
 fn one_file(whole: &Whole, names: &[String], name: &str) {
@@ -248,7 +255,7 @@ fn one_file(whole: &Whole, names: &[String], name: &str) {
         let place = format!("{name}: {harm}");
         let storage = whole.storage.fork();
         storage.tamper(name, how(&bytes, &other));
-        let open = |storage: &MemoryStorage| lab.open_on(Arc::new(storage.clone()));
+        let open = |storage: &MemoryStorage| lab.open_later(storage);
         let repository = match open(&storage) {
             Ok(repository) => repository,
             Err(error) => {
