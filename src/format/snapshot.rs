@@ -12,7 +12,7 @@ use crate::id::{ChunkId, RepositoryId, SnapshotId};
 use crate::limits::PROBLEMS_LISTED_MAX;
 
 /// Extension of a snapshot that repair made: the 16 bytes of the id of the snapshot that it stands for.
-const ORIGINAL: u32 = 1;
+const ORIGINAL: u32 = 2;
 
 /// What stands at `snapshots/<session id>`: whoever puts it first decides the session's fate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Packs that are damaged or missing: whatever is whole in them is stored again elsewhere, then they go into a tombstone.
 //! From then on they do not exist for any writer, so what is lost with them is new to the next snapshot that meets it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -22,6 +22,9 @@ pub const LEVEL: i32 = 3;
 
 /// Frames of damaged packs with their chunks, in the order of reading.
 type Frames = BTreeMap<FramePlace, HashSet<(ChunkId, u32, u32)>>;
+
+/// Damaged packs whose frames are held at a time.
+const PACKS_HELD: usize = 256;
 
 /// Finds them, saves what is whole in them, and drops them.
 pub fn mend(
@@ -76,8 +79,8 @@ pub fn mend(
         progress.note(&format!("going on without a part of the index: {error}"));
     }
     repository.index().set_packs(dead, standing);
-    if !damaged.is_empty() {
-        let frames = frames(repository, survey, &damaged)?;
+    for some in damaged.chunks(PACKS_HELD) {
+        let frames = frames(repository, survey, some)?;
         save(repository, session, frames, &mut ground, progress, report)?;
     }
     match session {
@@ -207,7 +210,7 @@ fn save(
         Some(session) => ChunkWriter::new(repository, session, options)?,
         None => ChunkWriter::new(repository, &repository.rehearse()?, options)?,
     };
-    let mut unreadable: HashMap<ChunkId, FramePlace> = HashMap::new();
+    let mut unreadable: HashSet<ChunkId> = HashSet::new();
     for (frame, chunks) in frames {
         progress.go_on()?;
         if let Some(session) = session {
@@ -226,14 +229,16 @@ fn save(
             match bytes {
                 Some(bytes) => {
                     report.chunks_saved += u64::from(writer.put(frame.kind, id, bytes)?);
-                    ground.saved.insert(id);
+                    if session.is_none() {
+                        ground.saved.insert(id);
+                    }
                 }
-                None => drop(unreadable.insert(id, frame)),
+                None => drop(unreadable.insert(id)),
             }
         }
     }
     writer.finish()?;
-    for (id, _) in unreadable {
+    for id in unreadable {
         if !ground.saved.contains(&id) && repository.index().locate(&id)?.is_none() {
             report.chunks_lost += 1;
         }

@@ -11,7 +11,7 @@ use crate::format::snapshot::{PathBytes, Problem};
 use crate::id::ChunkId;
 use crate::limits;
 use crate::progress::Progress;
-use crate::repository::{EntriesWithHints, Listed, Repository};
+use crate::repository::{EntriesWithHints, Listed, Repository, Session};
 use crate::snapshot::{Putter, TreeBuilder};
 
 /// Nobody may take the entry for unchanged: it is read again.
@@ -37,41 +37,35 @@ struct Look {
     whole: bool,
 }
 
-/// What was left out.
+/// What was left out, and what was kept.
 #[derive(Default)]
-pub struct Losses {
-    /// The first of it.
-    pub listed: Vec<Problem>,
-    /// All of it.
-    pub count: u64,
-    bytes: usize,
+pub struct Account {
+    /// The first losses.
+    pub lost: Vec<Problem>,
+    /// All of them.
+    pub lost_count: u64,
+    lost_bytes: usize,
+    /// Directories kept.
+    pub dirs: u64,
+    /// All else that was kept.
+    pub files: u64,
+    /// Sizes of the files among it.
+    pub bytes: u64,
 }
 
-impl Losses {
+impl Account {
     /// Counts a loss, and lists it where there is room: the record has a maximum.
-    pub fn add(&mut self, path: &[u8], what: &str) {
-        self.count += 1;
-        self.bytes += path.len() + what.len();
-        if self.listed.len() < limits::PROBLEMS_LISTED_MAX
-            && self.bytes <= limits::SNAPSHOT_WORDS_MAX
-        {
-            self.listed.push(Problem {
+    fn lose(&mut self, path: &[u8], what: &str) {
+        self.lost_count += 1;
+        self.lost_bytes += path.len() + what.len();
+        let room = self.lost.len() < limits::PROBLEMS_LISTED_MAX;
+        if room && self.lost_bytes <= limits::SNAPSHOT_WORDS_MAX {
+            self.lost.push(Problem {
                 path: PathBytes(path.to_vec()),
                 what: what.to_owned(),
             });
         }
     }
-}
-
-/// What was kept, in numbers.
-#[derive(Clone, Copy, Default)]
-pub struct Kept {
-    /// Directories.
-    pub dirs: u64,
-    /// All else.
-    pub files: u64,
-    /// Sizes of files.
-    pub bytes: u64,
 }
 
 /// A directory being taken again.
@@ -220,10 +214,10 @@ impl<'r> Remains<'r> {
     pub fn take(
         &mut self,
         putter: &mut Putter<'_>,
+        session: &Session,
         root: &Entry,
         hints: Option<ChunkId>,
-        losses: &mut Losses,
-        kept: &mut Kept,
+        account: &mut Account,
     ) -> Result<(Entry, Option<ChunkId>)> {
         let top = Listed {
             entry: root.clone(),
@@ -236,9 +230,10 @@ impl<'r> Remains<'r> {
         };
         let mut path = Vec::new();
         let mut stack = Vec::new();
-        self.enter(top, hint, &mut path, &mut stack, losses)?;
+        self.enter(top, hint, &mut path, &mut stack, account)?;
         while let Some(draft) = stack.last_mut() {
             self.progress.go_on()?;
+            session.renew_when_due(self.repository)?;
             path.truncate(draft.path_len);
             let (listed, hint) = match draft.members.next() {
                 Some(Ok(found)) => found,
@@ -246,8 +241,8 @@ impl<'r> Remains<'r> {
                 Some(Err(error)) => return Err(error),
                 None => {
                     let Some(draft) = stack.pop() else { break };
-                    kept.dirs += 1;
-                    let done = leave(draft, putter, &path, losses)?;
+                    account.dirs += 1;
+                    let done = leave(draft, putter, &path, account)?;
                     let Some(above) = stack.last_mut() else {
                         return Ok((done.entry, done.hint.below));
                     };
@@ -268,23 +263,23 @@ impl<'r> Remains<'r> {
             let mut entry = listed.entry.clone();
             if let Node::Directory(directory) = &entry.node {
                 if !self.is_whole_below(&entry)? {
-                    self.enter(listed, hint, &mut path, &mut stack, losses)?;
+                    self.enter(listed, hint, &mut path, &mut stack, account)?;
                     continue;
                 }
                 draft.files += directory.files;
                 draft.bytes += directory.bytes;
-                kept.dirs += 1;
+                account.dirs += 1;
             } else {
                 if !self.content_stands(&entry)? {
-                    losses.add(&path, "its content is lost");
+                    account.lose(&path, "its content is lost");
                     continue;
                 }
-                self.keep_attributes(&mut entry, &mut hint, &path, losses)?;
+                self.keep_attributes(&mut entry, &mut hint, &path, account)?;
                 draft.files += 1;
-                kept.files += 1;
+                account.files += 1;
                 if let Node::File { size, .. } = &entry.node {
                     draft.bytes += size;
-                    kept.bytes += size;
+                    account.bytes += size;
                 }
             }
             draft.kept += 1;
@@ -302,14 +297,14 @@ impl<'r> Remains<'r> {
         mut hint: Hint,
         path: &mut Vec<u8>,
         stack: &mut Vec<Draft<'r>>,
-        losses: &mut Losses,
+        account: &mut Account,
     ) -> Result<()> {
         let Listed {
             mut entry,
             user,
             group,
         } = listed;
-        self.keep_attributes(&mut entry, &mut hint, path, losses)?;
+        self.keep_attributes(&mut entry, &mut hint, path, account)?;
         let directory = match &entry.node {
             Node::Directory(directory) => *directory,
             _ => Directory::default(),
@@ -340,7 +335,7 @@ impl<'r> Remains<'r> {
         entry: &mut Entry,
         hint: &mut Hint,
         path: &[u8],
-        losses: &mut Losses,
+        account: &mut Account,
     ) -> Result<()> {
         if self.attributes_stand(entry)? {
             return Ok(());
@@ -351,7 +346,7 @@ impl<'r> Remains<'r> {
                 kept.push(xattr);
             } else {
                 let what = format!("its attribute {} is lost", xattr.name.escape_ascii());
-                losses.add(path, &what);
+                account.lose(path, &what);
             }
         }
         entry.xattrs = kept;
@@ -373,13 +368,13 @@ fn leave<'r>(
     mut draft: Draft<'r>,
     putter: &mut Putter<'_>,
     path: &[u8],
-    losses: &mut Losses,
+    account: &mut Account,
 ) -> Result<Draft<'r>> {
     let lost = draft.directory.entries.saturating_sub(draft.met);
     if lost > 0 {
         let shown: &[u8] = if path.is_empty() { b"/" } else { path };
         let what = format!("{lost} of its {} entries are lost", draft.directory.entries);
-        losses.add(shown, &what);
+        account.lose(shown, &what);
     }
     let pages = std::mem::take(&mut draft.pages);
     let (root, hints) = pages.finish(putter)?.unzip();

@@ -4,7 +4,7 @@
 //! a kill in between leaves both, and the next run knows that only the forgetting is left to do.
 
 use super::packs::LEVEL;
-use super::remains::{Kept, Losses, Remains};
+use super::remains::{Account, Remains};
 use super::{Ground, Options, Replaced, Report};
 use crate::error::{Error, Kind, Result};
 use crate::format::records::{Fact, SessionPurpose};
@@ -184,10 +184,10 @@ fn take(
         },
     )?;
     let mut putter = Putter { repository, writer };
-    let (mut losses, mut kept) = (Losses::default(), Kept::default());
+    let mut account = Account::default();
     let mut sources = Vec::new();
     for SourceRecord::Files { root, owner, hints } in &original.sources {
-        let (root, hints) = remains.take(&mut putter, root, *hints, &mut losses, &mut kept)?;
+        let (root, hints) = remains.take(&mut putter, session, root, *hints, &mut account)?;
         sources.push(SourceRecord::Files {
             root: Box::new(root),
             owner: owner.clone(),
@@ -195,11 +195,9 @@ fn take(
         });
     }
     let (written, relied) = putter.writer.finish()?;
-    let Losses {
-        listed: lost,
-        count: lost_count,
-        ..
-    } = losses;
+    let Account {
+        lost, lost_count, ..
+    } = account;
     let mut problems = lost.clone();
     problems.extend(original.problems.iter().cloned());
     let words =
@@ -221,9 +219,9 @@ fn take(
         problems,
         problem_count: original.problem_count.saturating_add(lost_count),
         counters: Counters {
-            files_unmodified: kept.files,
-            dirs_unmodified: kept.dirs,
-            bytes_processed: kept.bytes,
+            files_unmodified: account.files,
+            dirs_unmodified: account.dirs,
+            bytes_processed: account.bytes,
             data_chunks: written.data_chunks,
             tree_chunks: written.tree_chunks,
             data_added: written.raw_bytes,

@@ -27,6 +27,8 @@ pub struct Session {
     pub damaged: Option<Error>,
     record: Mutex<records::Session>,
     renewed: Mutex<Duration>,
+    /// Nobody sees it, so nobody needs to hear that it lives.
+    unseen: bool,
     /// The commit was put and nobody knows whether it arrived: only expiry may settle the session.
     unsettled: AtomicBool,
 }
@@ -156,6 +158,7 @@ impl Repository {
             damaged: None,
             record: Mutex::new(record),
             renewed: Mutex::new(self.environment.clock.elapsed()),
+            unseen: false,
             unsettled: AtomicBool::new(false),
         }
     }
@@ -183,6 +186,7 @@ impl Repository {
             extensions: Vec::new(),
         };
         let mut session = self.session(record);
+        session.unseen = true;
         session.forgotten = self.annotations()?.no_parents();
         self.refresh_for(&mut session)?;
         Ok(session)
@@ -198,7 +202,7 @@ impl Session {
         let now = repository.environment.clock.elapsed();
         {
             let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.saturating_sub(*renewed) < RENEW_EVERY {
+            if self.unseen || now.saturating_sub(*renewed) < RENEW_EVERY {
                 return Ok(());
             }
             *renewed = now;

@@ -2,7 +2,7 @@
 //! the snapshot and the check after it). Nothing panics, no wrong byte ever appears under a file's own name, what the
 //! damage did not touch stays, and after repair everything that is left is sound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use duramen::error::{Error, Kind};
@@ -195,8 +195,10 @@ fn living(repository: &Repository) -> Vec<Snapshot> {
 fn all_sound(lab: &Lab, repository: &Repository, whole: &Whole, place: &str) {
     let report = check(repository).unwrap();
     assert_eq!(report.damage_count, 0, "{place}: {:?}", report.findings);
+    let mut there = BTreeSet::new();
     for snapshot in living(repository) {
         let from = snapshot.original().unwrap_or(snapshot.id);
+        there.insert(from);
         let Some(expected) = whole.content.get(&from) else {
             continue;
         };
@@ -221,6 +223,10 @@ fn all_sound(lab: &Lab, repository: &Repository, whole: &Whole, place: &str) {
             });
             assert!(named, "{place}: {file} is missing and not named");
         }
+    }
+    if !place.starts_with("snapshots/") && !place.ends_with("removed") {
+        let all = whole.content.keys().all(|id| there.contains(id));
+        assert!(all, "{place}: a snapshot is not living any more");
     }
 }
 

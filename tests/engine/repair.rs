@@ -376,15 +376,14 @@ fn death_at_any_write_of_a_repair_loses_nothing_more() {
                     continue;
                 }
                 let from = snapshot.original().unwrap_or(snapshot.id);
-                stand_in.entry(from).or_insert(snapshot.id);
+                let twice = stand_in.insert(from, snapshot.id);
+                assert_eq!(twice, None, "{place}: replaced twice");
                 let (files, complained) = restored(&lab, &repository, &snapshot.id.hex()).unwrap();
                 assert!(!complained, "{place}");
                 for (file, content) in &files {
                     assert!(whole[&from].get(file) == Some(content), "{place}: {file}");
                 }
-                if stand_in[&from] == snapshot.id {
-                    missing += (whole[&from].len() - files.len()) as u64;
-                }
+                missing += (whole[&from].len() - files.len()) as u64;
             }
             assert_eq!(stand_in.len(), 2, "{place}: a snapshot has gone");
             assert_eq!(missing, lost, "{place}");
@@ -397,5 +396,103 @@ fn death_at_any_write_of_a_repair_loses_nothing_more() {
         }
         assert!(calls > 20, "only {calls} writes");
         println!("{fault:?}: {calls} writes");
+    }
+}
+
+/// Flips a bit in the first frame of that kind that the newest segment names.
+fn hurt(lab: &Lab, kind: ChunkKind) {
+    for name in names(&lab.storage, "index") {
+        let id = duramen::index::segment_of(&name).unwrap();
+        let keys = lab.open();
+        let segment = duramen::index::read_segment(&lab.storage, keys.keys(), &id).unwrap();
+        let of_kind = |(_, frame): &&(u32, duramen::format::frame::FrameInfo)| frame.kind == kind;
+        if let Some((pack, frame)) = segment.frames.iter().find(of_kind) {
+            let pack = duramen::pack::pack_name(&segment.packs[*pack as usize].id);
+            let bytes = read(&lab.storage, &pack);
+            let at = (frame.offset + frame.stored / 2) as usize;
+            lab.storage.tamper(&pack, Some(flipped(&bytes, at)));
+            return;
+        }
+    }
+    panic!("no frame of kind {kind:?}");
+}
+
+#[test]
+fn each_kind_of_chunk_costs_what_hangs_on_it_and_no_more() {
+    // A folder of so many names that its pages fill several frames, a file whose list is long, and an attribute.
+    let mut lab = Lab::new();
+    let many = lab.tree().join("many");
+    std::fs::create_dir_all(&many).unwrap();
+    for number in 0..5_000 {
+        let file = many.join(format!("file{number:05}"));
+        std::fs::write(file, noise(&number.to_string(), 250)).unwrap();
+    }
+    std::fs::write(lab.tree().join("long"), noise("long", 6 << 20)).unwrap();
+    let small = lab.tree().join("small");
+    std::fs::write(&small, b"small").unwrap();
+    let value = noise("value", 1000);
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&small, "user.large", &value, flags).unwrap();
+    let repository = lab.open_later(&lab.storage).unwrap();
+    let id = lab.snapshot(&repository).unwrap().id.unwrap();
+    let all = lab.on_disk().len();
+    let whole = lab.storage.clone();
+    for kind in ChunkKind::ALL {
+        lab.storage = whole.fork();
+        hurt(&lab, kind);
+        let report = repaired(&lab.open(), &MENDING).report;
+        assert!(report.chunks_lost > 0, "{kind:?}");
+        let repository = lab.open();
+        let found = check(&repository).unwrap();
+        assert_eq!(found.damage_count, 0, "{kind:?}: {:?}", found.findings);
+        let lost: Vec<(String, String)> = report
+            .replaced
+            .iter()
+            .flat_map(|one| &one.lost)
+            .map(|problem| {
+                let path = String::from_utf8_lossy(&problem.path.0).into_owned();
+                (
+                    path.rsplit('/').next().unwrap().to_owned(),
+                    problem.what.clone(),
+                )
+            })
+            .collect();
+        let now = report
+            .replaced
+            .first()
+            .map_or(id, |one| one.replacement.unwrap());
+        let left = restored(&lab, &repository, &now.hex()).unwrap().0.len();
+        match kind {
+            ChunkKind::Data | ChunkKind::List => {
+                assert_eq!(lost, [("long".into(), "its content is lost".into())]);
+                assert_eq!(left, all - 1);
+            }
+            ChunkKind::Tree => {
+                assert_eq!(lost.len(), 1, "{lost:?}");
+                let entries = all - left;
+                assert!(
+                    lost[0].1.starts_with(&format!("{entries} of its 5000")),
+                    "{lost:?}"
+                );
+                assert!(left > 500 && entries > 500, "{left} of {all}");
+            }
+            ChunkKind::Hint => assert_eq!((lost.len(), left), (0, all)),
+            ChunkKind::Xattr => {
+                assert_eq!(
+                    lost,
+                    [("small".into(), "its attribute user.large is lost".into())]
+                );
+                assert_eq!(left, all);
+            }
+        }
+        // The sources are intact: the next snapshot has all of it again, attributes included.
+        let repository = lab.open_later(&lab.storage).unwrap();
+        let next = lab.snapshot(&repository).unwrap();
+        let snapshot = repository.snapshot(&next.id.unwrap()).unwrap();
+        let path = small.as_os_str().as_encoded_bytes();
+        let entry = repository.find(&snapshot, path).unwrap().entry;
+        assert_eq!(entry.xattrs.len(), 1, "{kind:?}");
+        assert!(comes_back(&lab, &snapshot.id), "{kind:?}");
+        assert_eq!(check(&repository).unwrap().damage_count, 0, "{kind:?}");
     }
 }
