@@ -69,7 +69,7 @@ pub fn mend(
         );
         report.packs_named += 1;
         progress.advance(1, 0);
-        if session.is_some() && report.packs_named % PACKS_HELD == 0 {
+        if session.is_some() && report.packs_named.is_multiple_of(PACKS_HELD) {
             repository.index().checkpoint()?;
         }
     }

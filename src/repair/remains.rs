@@ -230,7 +230,7 @@ impl<'r> Remains<'r> {
         };
         let mut path = Vec::new();
         let mut stack = Vec::new();
-        self.enter(top, hint, &mut path, &mut stack, account)?;
+        self.enter(top, hint, &path, &mut stack, account)?;
         while let Some(draft) = stack.last_mut() {
             self.progress.go_on()?;
             session.renew_when_due(self.repository)?;
@@ -263,7 +263,7 @@ impl<'r> Remains<'r> {
             let mut entry = listed.entry.clone();
             if let Node::Directory(directory) = &entry.node {
                 if !self.is_whole_below(&entry)? {
-                    self.enter(listed, hint, &mut path, &mut stack, account)?;
+                    self.enter(listed, hint, &path, &mut stack, account)?;
                     continue;
                 }
                 draft.files += directory.files;
@@ -295,7 +295,7 @@ impl<'r> Remains<'r> {
         &self,
         listed: Listed,
         mut hint: Hint,
-        path: &mut Vec<u8>,
+        path: &[u8],
         stack: &mut Vec<Draft<'r>>,
         account: &mut Account,
     ) -> Result<()> {
