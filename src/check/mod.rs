@@ -131,9 +131,8 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
     progress.phase("check index");
     let named = check_segments(repository, &mut report, progress)?;
     // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
-    let (dead, _) = repository.tombstoned()?;
     let mut lost = Lost {
-        dead,
+        dead: repository.tombstoned()?,
         ..Lost::default()
     };
     check_packs(repository, &named, &mut lost, &mut report, progress)?;

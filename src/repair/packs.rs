@@ -78,13 +78,13 @@ pub fn mend(
     if let Err(error) = repository.index().refresh() {
         progress.note(&format!("going on without a part of the index: {error}"));
     }
-    repository.index().set_packs(dead, standing);
+    repository.index().set_packs(dead, Some(standing));
     for some in damaged.chunks(PACKS_HELD) {
         let frames = frames(repository, survey, some)?;
         save(repository, session, frames, &mut ground, progress, report)?;
     }
     match session {
-        Some(session) => repository.put_tombstone(session, &dropped)?,
+        Some(session) => repository.put_tombstones(session, &dropped)?,
         None => repository.index().reset_packs(),
     }
     Ok(ground)
@@ -239,7 +239,7 @@ fn save(
     }
     writer.finish()?;
     for id in unreadable {
-        if !ground.saved.contains(&id) && repository.index().locate(&id)?.is_none() {
+        if !ground.saved.contains(&id) && repository.index().stored(&id)?.is_none() {
             report.chunks_lost += 1;
         }
     }

@@ -64,7 +64,7 @@ fn settle(
         }
         match session_of(&name) {
             Some(id) => {
-                repository.expire(id)?;
+                repository.expire(&id)?;
                 report.mended.push(
                     name,
                     "could not be read, and everybody would have waited for it: its session was expired",
@@ -75,9 +75,9 @@ fn settle(
     }
     // Whoever sweeps at this moment may have read what we cannot.
     let pruning = repository
-        .peers()?
+        .live_sessions()?
         .iter()
-        .any(|peer| peer.id != own && peer.purpose != Some(SessionPurpose::Write));
+        .any(|session| session.id != own && session.is_pruner());
     for name in others {
         progress.go_on()?;
         if pruning {

@@ -69,7 +69,7 @@ pub fn look(repository: &Repository, progress: &dyn Progress) -> Result<Survey> 
         if moved {
             continue;
         }
-        let (dead, _) = repository.tombstoned()?;
+        let dead = repository.tombstoned()?;
         let standing = repository
             .storage()
             .list("packs")?

@@ -7,12 +7,14 @@ mod admin;
 mod annotations;
 mod create;
 mod key_file;
-mod mend;
 mod reader;
 mod ring;
+mod rules;
 mod session;
+mod sessions;
 mod slots;
 mod snapshots;
+mod tombstones;
 mod tree;
 mod writer;
 
@@ -27,9 +29,10 @@ pub use admin::SlotCost;
 pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
 pub use key_file::new_key_file;
-pub use mend::Peer;
 pub use reader::FrameCache;
+pub(crate) use rules::Rule;
 pub use session::Session;
+pub use sessions::{LiveSession, Seen};
 pub use slots::Credential;
 pub use snapshots::{SeenDigest, snapshot_name};
 pub use tree::{EntriesWithHints, Listed};
@@ -71,6 +74,9 @@ pub struct Repository {
     environment: Environment,
     unlocked: slots::Unlocked,
     frames: FrameCache,
+    /// The rule that a simulation leaves out.
+    #[cfg(test)]
+    pub(crate) off: Option<Rule>,
 }
 
 const CONFIG: &str = "config";
@@ -147,6 +153,8 @@ impl Repository {
             environment,
             unlocked,
             frames: FrameCache::default(),
+            #[cfg(test)]
+            off: None,
         })
     }
 

@@ -179,7 +179,7 @@ impl<'r> Merger<'r> {
     /// Whether what the entry names may be named again unread.
     fn stands(&self, entry: &Entry) -> bool {
         let index = self.repository.index();
-        let mut located = |id: &ChunkId, _| Ok(index.locate(id)?.is_some());
+        let mut located = |id: &ChunkId, _| Ok(index.stored(id)?.is_some());
         let mut found = || self.repository.every_chunk(entry, &mut located);
         !self.lacking || found().unwrap_or(false)
     }

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use duramen::error::{Error, Kind};
 use duramen::format::frame::PackClass;
 use duramen::format::records::SessionPurpose;
 use duramen::format::snapshot::Snapshot;
+use duramen::gc::{self, PruneOptions, Unused};
 use duramen::id::{PackId, SnapshotId};
 use duramen::ops::repair::{self, RepairOptions, RepairSummary};
 use duramen::progress::Silent;
@@ -131,7 +133,7 @@ fn whole() -> Whole {
     // A pruner that was killed, and a tombstone of packs that went long ago.
     let session = repository.begin(SessionPurpose::Write).unwrap();
     repository
-        .put_tombstone(&session, &[PackId([7; 32])])
+        .put_tombstones(&session, &[PackId([7; 32])])
         .unwrap();
     let storage = lab.storage.clone();
     Whole {
@@ -139,6 +141,16 @@ fn whole() -> Whole {
         storage,
         content,
         newest,
+    }
+}
+
+/// A prune that waits for nothing but sessions, and leaves no packs that are partly needed alone.
+fn at_once() -> PruneOptions {
+    PruneOptions {
+        grace: Duration::ZERO,
+        session_expiry: Duration::ZERO,
+        max_unused: Unused::Bytes(0),
+        ..PruneOptions::default()
     }
 }
 
@@ -302,6 +314,19 @@ fn one_file(whole: &Whole, names: &[String], name: &str) {
             }
             Err(error) => assert!(fits(&error), "{place}: {:?} {error}", error.kind()),
         }
+        // A prune before anybody repaired anything deletes nothing that is needed, and says why.
+        let beside = storage.fork();
+        let repository = open(&beside).unwrap();
+        match gc::prune(&repository, &at_once(), &Silent) {
+            Ok(_) => {}
+            Err(error) => assert!(fits(&error), "{place}: {:?} {error}", error.kind()),
+        }
+        let mended = repaired(&open(&beside).unwrap(), &MENDING).report;
+        assert!(
+            kind == "packs" || mended.replaced.is_empty(),
+            "{place}: a prune made it worse: {mended:?}"
+        );
+        all_sound(lab, &open(&beside).unwrap(), whole, &place);
         // A dry run changes nothing.
         let repository = open(&storage).unwrap();
         let before = contents(&storage);
@@ -364,5 +389,22 @@ fn one_file(whole: &Whole, names: &[String], name: &str) {
                 "{place}: what was stored again is not found by the old snapshot"
             );
         }
+        // The sweep takes what is damaged away, and nothing else; twice, for the one that ends what was forgotten.
+        for _ in 0..2 {
+            gc::prune(&repository, &at_once(), &Silent).unwrap();
+        }
+        let repository = open(&storage).unwrap();
+        assert!(repository.tombstones().unwrap().is_empty(), "{place}");
+        all_sound(lab, &repository, whole, &place);
+        assert!(
+            comes_back(lab, &repository, &next, expected, &place),
+            "{place}: a prune took something"
+        );
+        let last = repaired(&repository, &MENDING).report;
+        assert_eq!(
+            (last.mended.count, last.left.count, last.replaced.len()),
+            (0, 0, 0),
+            "{place}: {last:?}"
+        );
     }
 }
