@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use duramen::error::Kind;
 use duramen::format::records::SessionPurpose;
+use duramen::gc;
 use duramen::id::SnapshotId;
 use duramen::ops::repair::{self, RepairOptions};
 use duramen::progress::Silent;
@@ -494,5 +496,53 @@ fn each_kind_of_chunk_costs_what_hangs_on_it_and_no_more() {
         assert_eq!(entry.xattrs.len(), 1, "{kind:?}");
         assert!(comes_back(&lab, &snapshot.id), "{kind:?}");
         assert_eq!(check(&repository).unwrap().damage_count, 0, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_was_given_up_is_in_no_prunes_way() {
+    // The pack is swept while the snapshots that lack it can still be taken back.
+    for harm in ["removed", "flipped", "garbage"] {
+        let (lab, first, second) = two();
+        let pack = largest_pack(&lab.storage);
+        let bytes = read(&lab.storage, &pack);
+        let harmed = match harm {
+            "removed" => None,
+            "flipped" => Some(flipped(&bytes, bytes.len() / 2)),
+            _ => Some(noise("garbage", bytes.len())),
+        };
+        lab.storage.tamper(&pack, harmed);
+        let keep = RepairOptions {
+            keep: true,
+            ..MENDING
+        };
+        repaired(&lab.open(), &keep);
+        // Ten minutes later only the pack's grace is over.
+        let later = lab.open_later(&lab.storage).unwrap();
+        repaired(&later, &MENDING);
+        let options = gc::PruneOptions {
+            grace: Duration::from_secs(300),
+            max_unused: gc::Unused::Bytes(0),
+            ..gc::PruneOptions::default()
+        };
+        gc::prune(&later, &options, &Silent).unwrap();
+        assert_eq!(
+            lab.storage.size(&pack).unwrap().is_none(),
+            harm == "removed",
+            "{harm}: what may still be read goes with the snapshot that needs it"
+        );
+        for id in [first, second] {
+            assert_eq!(standing(&later, &id), Standing::Forgotten);
+        }
+        assert_eq!(check(&later).unwrap().damage_count, 0, "{harm}");
+        let at_once = gc::PruneOptions {
+            grace: Duration::ZERO,
+            ..options
+        };
+        gc::prune(&lab.open_later(&lab.storage).unwrap(), &at_once, &Silent).unwrap();
+        assert_eq!(lab.storage.size(&pack).unwrap(), None, "{harm}");
+        let repository = lab.open();
+        assert_eq!(check(&repository).unwrap().finding_count, 0, "{harm}");
+        assert!(repository.tombstones().unwrap().is_empty());
     }
 }
