@@ -24,6 +24,8 @@ struct Walk<'c> {
     seen: HashSet<ChunkId>,
     /// The snapshot being walked was forgotten.
     forgotten: bool,
+    /// Places in it that are damaged.
+    lacking: u64,
 }
 
 /// A page to be looked at.
@@ -53,6 +55,7 @@ pub fn walk(
         progress,
         seen: HashSet::new(),
         forgotten: false,
+        lacking: 0,
     };
     // Newest first: where several snapshots share what is damaged, the newest is named. What only a forgotten one lacks
     // is no damage: nobody needs it, and nobody who takes it back is left in the dark.
@@ -63,9 +66,15 @@ pub fn walk(
         .partition(|(_, facts)| !forgotten(facts));
     for (snapshot, facts) in living.into_iter().chain(others) {
         walk.forgotten = forgotten(facts);
+        walk.lacking = 0;
         for SourceRecord::Files { root, .. } in &snapshot.sources {
             let place = format!("{}:", snapshot.id.short());
             walk.tree(root, place)?;
+        }
+        if walk.lacking > 0 {
+            let what = format!("forgotten, and damaged in {} places", walk.lacking);
+            walk.report
+                .remark(progress, format!("{}:/", snapshot.id.short()), &what);
         }
     }
     walk.report.trees = walk.seen.len() as u64;
@@ -221,8 +230,7 @@ impl Walk<'_> {
 
     fn found(&mut self, place: String, error: &Error) {
         if self.forgotten {
-            let what = format!("forgotten, and {}", error.detail());
-            self.report.remark(self.progress, place, &what);
+            self.lacking += 1;
         } else {
             self.report.add(self.progress, place, error);
         }

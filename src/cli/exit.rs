@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use duramen::error::Kind;
 use duramen::format::snapshot::State;
 use duramen::ops::check::CheckSummary;
+use duramen::ops::prune::PruneReport;
 use duramen::ops::repair::RepairSummary;
 use duramen::ops::restore::RestoreSummary;
 
@@ -69,6 +70,15 @@ pub fn of_check(summary: &CheckSummary) -> ExitCode {
 /// The code of a repair that went to its end.
 pub fn of_repair(summary: &RepairSummary) -> ExitCode {
     if summary.admits_loss() {
+        of_error(Kind::Damage)
+    } else {
+        DONE
+    }
+}
+
+/// The code of a prune that went to its end.
+pub fn of_prune(report: &PruneReport) -> ExitCode {
+    if report.unreadable > 0 {
         of_error(Kind::Damage)
     } else {
         DONE

@@ -137,6 +137,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Cat(args) => commands::cat::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
+        Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
         Command::Repair(args) => commands::repair::run(context, &args),
         Command::Key(args) => commands::key::run(context, &args.command),

@@ -6,6 +6,7 @@ pub mod init;
 pub mod key;
 pub mod look;
 pub mod open;
+pub mod prune;
 pub mod repair;
 pub mod restore;
 pub mod select;

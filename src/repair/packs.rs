@@ -43,14 +43,20 @@ pub fn mend(
     for id in &missing {
         report.mended.push(
             pack_name(id),
-            said(session, "is missing", "taken out of the index"),
+            said(
+                session,
+                "is missing",
+                "the index forgets it",
+                "the index would forget it",
+            ),
         );
     }
     for (id, why) in &damaged {
         let what = said(
             session,
             why,
-            "what is whole in it stored again, and dropped",
+            "what is whole in it was stored again, and the pack is to go",
+            "what is whole in it would be stored again, and the pack would go",
         );
         report.mended.push(pack_name(id), what);
     }
@@ -90,11 +96,9 @@ pub fn mend(
     Ok(ground)
 }
 
-fn said(session: Option<&Session>, why: &str, done: &str) -> String {
-    match session {
-        Some(_) => format!("{why}: {done}"),
-        None => format!("{why}: would be {done}"),
-    }
+fn said(session: Option<&Session>, why: &str, done: &str, would: &str) -> String {
+    let what = if session.is_some() { done } else { would };
+    format!("{why}: {what}")
 }
 
 /// Packs that are there and are not what was stored, each with why.

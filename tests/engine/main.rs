@@ -11,6 +11,7 @@ mod keys;
 mod lab;
 mod links;
 mod matrix;
+mod prune;
 mod repair;
 mod storage;
 mod trust;

@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod prune;
 mod repair;
 mod restore;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use prune::{PruneArgs, PruneHow};
 pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
@@ -127,6 +129,7 @@ pub enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Export(ExportArgs),
+    Prune(PruneArgs),
     Check(CheckArgs),
     Repair(RepairArgs),
     Key(KeyArgs),

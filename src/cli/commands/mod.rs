@@ -7,6 +7,7 @@ pub mod export;
 pub mod init;
 pub mod key;
 pub mod ls;
+pub mod prune;
 pub mod repair;
 pub mod restore;
 pub mod snapshot;

@@ -130,6 +130,9 @@ fn replacement(words: &mut String, one: &Replaced, options: &RepairOptions) {
             id.short()
         ),
     });
+}
+
+fn losses(words: &mut String, one: &Replaced) {
     for problem in one.lost.iter().take(LOST_SHOWN) {
         let path = text::safe(&json::lossy(&problem.path.0));
         words.push_str(&format!("lost    {path}: {}\n", text::safe(&problem.what)));
@@ -147,8 +150,17 @@ fn words(summary: &RepairSummary, options: &RepairOptions) -> String {
     let mut words = String::new();
     let label = if options.dry_run { "would " } else { "mended" };
     list(&mut words, label, &report.mended);
+    let mut before: Option<&Replaced> = None;
     for one in &report.replaced {
         replacement(&mut words, one, options);
+        match before {
+            Some(before) if before.lost == one.lost => {
+                let same = format!("lost    the same as of {}\n", before.original.short());
+                words.push_str(&same);
+            }
+            _ => losses(&mut words, one),
+        }
+        before = Some(one);
     }
     list(&mut words, "left  ", &report.left);
     words.push_str(&format!(
