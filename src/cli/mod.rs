@@ -21,9 +21,11 @@ mod environment;
 mod exit;
 mod json;
 mod moment;
+mod node;
 mod opening;
 mod output;
 mod places;
+mod plot;
 mod progress;
 mod signals;
 mod size;
@@ -136,10 +138,15 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Restore(args) => commands::restore::run(context, *args),
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Cat(args) => commands::cat::run(context, &args),
+        Command::Find(args) => commands::find::run(context, *args),
+        Command::Diff(args) => commands::diff::run(context, &args),
+        Command::History(args) => commands::history::run(context, &args),
+        Command::Stats(args) => commands::stats::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
         Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
         Command::Repair(args) => commands::repair::run(context, &args),
+        Command::Scrub(_) => commands::scrub::run(context),
         Command::Key(args) => commands::key::run(context, &args.command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(context, &args),

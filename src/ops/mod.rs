@@ -1,13 +1,19 @@
 //! One use case a file: options in, summary out. Everything above calls nothing else.
 
 pub mod check;
+pub mod diff;
 pub mod export;
+pub mod find;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod look;
 pub mod open;
 pub mod prune;
+pub mod recall;
 pub mod repair;
 pub mod restore;
+pub mod scrub;
 pub mod select;
 pub mod snapshot;
+pub mod stats;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::Ground;
 use crate::error::{Kind, Result};
 use crate::format::entry::{Directory, Entry, Node, PageRef, XattrValue};
-use crate::format::page::{Hint, TreePage};
+use crate::format::page::Hint;
 use crate::format::snapshot::{PathBytes, Problem};
 use crate::id::ChunkId;
 use crate::limits;
 use crate::progress::Progress;
-use crate::repository::{EntriesWithHints, Listed, Repository, Session};
+use crate::repository::{EntriesWithHints, Listed, Page, Repository, Session};
 use crate::snapshot::{Putter, TreeBuilder};
 
 /// Nobody may take the entry for unchanged: it is read again.
@@ -184,15 +184,15 @@ impl<'r> Remains<'r> {
             whole: true,
         };
         match self.repository.tree_page(page) {
-            Ok(TreePage::Leaf { entries, .. }) => {
-                for entry in &entries {
+            Ok(Page::Leaf(entries)) => {
+                for Listed { entry, .. } in &entries {
                     look.whole = look.whole && self.is_whole(entry)?;
                     if let Node::Directory(directory) = &entry.node {
                         look.children.extend(directory.root);
                     }
                 }
             }
-            Ok(TreePage::Branch { children, .. }) => {
+            Ok(Page::Branch(children)) => {
                 let depth = page.depth.saturating_sub(1);
                 let below = children.iter().map(|child| PageRef {
                     id: child.id,

@@ -3,15 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod annotations;
 mod cache;
 mod crash;
 mod damage;
+mod key_changes;
 mod keys;
 mod lab;
 mod links;
+mod look;
 mod matrix;
+mod memory;
 mod prune;
 mod repair;
+mod scrub;
 mod storage;
 mod trust;

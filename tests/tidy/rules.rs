@@ -11,7 +11,15 @@ const LAYERS: &[&[&str]] = &[
     &["storage", "crypto", "format", "fs"],
     &["chunk", "seal", "pack", "index"],
     &["repository", "source", "target"],
-    &["snapshot", "restore", "gc", "check", "retention", "recover"],
+    &[
+        "snapshot",
+        "restore",
+        "gc",
+        "check",
+        "retention",
+        "recover",
+        "look",
+    ],
     &["repair"],
     &["ops"],
     &["server", "schedule", "alert"],
@@ -56,6 +64,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("rpassword", &["src/cli"]),
+    ("bip39", &["src/repository/recovery.rs"]),
 ];
 
 /// Lines in one file; beyond that it holds more than one noun.

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod check;
+mod diff;
 mod filter;
+mod find;
+mod history;
 mod init;
 mod key;
 mod look;
@@ -19,11 +22,15 @@ mod repair;
 mod restore;
 mod snapshot;
 mod snapshots;
+mod stats;
 
-pub use check::CheckArgs;
+pub use check::{CheckArgs, ScrubArgs};
+pub use diff::DiffArgs;
 pub use filter::FilterArgs;
+pub use find::FindArgs;
+pub use history::HistoryArgs;
 pub use init::InitArgs;
-pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
+pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
@@ -31,6 +38,7 @@ pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
+pub use stats::StatsArgs;
 
 /// Snapshots of files: deduplicated, compressed, encrypted
 #[derive(Debug, Parser)]
@@ -128,10 +136,15 @@ pub enum Command {
     Restore(Box<RestoreArgs>),
     Ls(LsArgs),
     Cat(CatArgs),
+    Find(Box<FindArgs>),
+    Diff(DiffArgs),
+    History(HistoryArgs),
+    Stats(StatsArgs),
     Export(ExportArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
     Repair(RepairArgs),
+    Scrub(ScrubArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

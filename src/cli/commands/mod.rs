@@ -3,15 +3,22 @@
 pub mod about;
 pub mod cat;
 pub mod check;
+pub mod diff;
 pub mod export;
+pub mod find;
+mod findings;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod prune;
+mod recovery;
 pub mod repair;
 pub mod restore;
+pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
