@@ -271,6 +271,9 @@ mod tests {
         assert!(told.contains("3 packs: for session 07070707"), "{told}");
         assert!(told.contains("and 3 more"), "{told}");
         let object = documented("prune", &object(&report, true));
-        assert_eq!(object["waits"][1]["until"], "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(
+            object["waits"][1]["until"],
+            "1970-01-01T00:00:00.000000000Z"
+        );
     }
 }
