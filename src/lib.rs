@@ -28,6 +28,7 @@ pub mod look;
 pub mod ops;
 pub mod pack;
 pub mod progress;
+pub mod repair;
 pub mod repository;
 pub mod restore;
 pub mod retention;

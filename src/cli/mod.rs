@@ -154,6 +154,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Tag(args) => commands::annotate::tag(context, &args),
         Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
+        Command::Repair(args) => commands::repair::run(context, &args),
         Command::Scrub(_) => commands::scrub::run(context),
         Command::Key(args) => commands::key::run(context, &args.command),
         Command::Completions(args) => commands::about::completions(&args),

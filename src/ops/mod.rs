@@ -13,6 +13,7 @@ pub mod look;
 pub mod open;
 pub mod prune;
 pub mod recall;
+pub mod repair;
 pub mod restore;
 pub mod scrub;
 pub mod select;

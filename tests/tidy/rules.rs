@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "recover",
         "look",
     ],
+    &["repair"],
     &["ops"],
     &["server", "schedule", "alert"],
     &["cli"],

@@ -20,6 +20,7 @@ mod key;
 mod look;
 mod misc;
 mod prune;
+mod repair;
 mod restore;
 mod snapshot;
 mod snapshots;
@@ -37,6 +38,7 @@ pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArg
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
+pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
@@ -148,6 +150,7 @@ pub enum Command {
     Tag(TagArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
+    Repair(RepairArgs),
     Scrub(ScrubArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
