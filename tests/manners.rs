@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "manners/trust.rs"]
+mod trust;
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;

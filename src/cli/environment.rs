@@ -18,6 +18,8 @@ pub struct Environment {
     pub repository: Option<OsString>,
     /// `DURAMEN_PASSWORD`, taken as it is.
     pub password: Option<Zeroizing<Vec<u8>>>,
+    /// `DURAMEN_NEW_PASSWORD`, for a key slot that is to be made.
+    pub new_password: Option<Zeroizing<Vec<u8>>>,
     /// `DURAMEN_PASSWORD_FILE`.
     pub password_file: Option<PathBuf>,
     /// `DURAMEN_PASSWORD_COMMAND`.
@@ -32,6 +34,8 @@ pub struct Environment {
     pub xdg_data: Option<PathBuf>,
     /// `XDG_CACHE_HOME`, where absolute.
     pub xdg_cache: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, where absolute.
+    pub xdg_state: Option<PathBuf>,
     /// `HOME`, or what the system's table of users says.
     pub home: Option<PathBuf>,
     /// The user's name.
@@ -67,6 +71,7 @@ impl Environment {
         Self {
             repository: var("DURAMEN_REPOSITORY"),
             password: var("DURAMEN_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
+            new_password: var("DURAMEN_NEW_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
             password_file: var("DURAMEN_PASSWORD_FILE").map(PathBuf::from),
             password_command: var("DURAMEN_PASSWORD_COMMAND"),
             key_file: var("DURAMEN_KEY_FILE").map(PathBuf::from),
@@ -74,6 +79,7 @@ impl Environment {
             threads: var("DURAMEN_THREADS"),
             xdg_data: absolute("XDG_DATA_HOME"),
             xdg_cache: absolute("XDG_CACHE_HOME"),
+            xdg_state: absolute("XDG_STATE_HOME"),
             // Services are often started without HOME.
             home: absolute("HOME").or(account.home),
             user: account

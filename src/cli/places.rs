@@ -125,6 +125,16 @@ pub fn cache_folder(global: &Global, environment: &Environment) -> Result<Option
     }
 }
 
+/// Where this machine remembers what it saw of each repository; none where there is no home. Not in the cache, which
+/// may be thrown away at any time.
+pub fn state_folder(environment: &Environment) -> Option<PathBuf> {
+    let base = match (&environment.xdg_state, &environment.home) {
+        (Some(state), _) => state.clone(),
+        (None, home) => home.as_ref()?.join(".local/state"),
+    };
+    Some(base.join("duramen"))
+}
+
 /// Makes a folder and what is missing above it, for its owner alone.
 ///
 /// # Errors

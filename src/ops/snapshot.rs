@@ -118,6 +118,7 @@ pub fn run(
     let started = environment.clock.now();
     let opened = open(repository, options, started)?;
     progress.phase("snapshot");
+    super::recall::tell(repository, true, progress)?;
     if options.dry_run {
         let session = repository.rehearse()?;
         return attempt(repository, &session, options, opened, started, progress);
@@ -235,6 +236,7 @@ fn attempt(
     };
     if !options.dry_run {
         repository.commit(session, &snapshot, &relied)?;
+        repository.remember(session.id);
     }
     Ok(SnapshotSummary {
         id: (!options.dry_run).then_some(session.id),

@@ -63,6 +63,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("rpassword", &["src/cli"]),
+    ("bip39", &["src/repository/recovery.rs"]),
 ];
 
 /// Lines in one file; beyond that it holds more than one noun.

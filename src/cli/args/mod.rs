@@ -17,20 +17,22 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod prune;
 mod restore;
 mod snapshot;
 mod snapshots;
 mod stats;
 
-pub use check::CheckArgs;
+pub use check::{CheckArgs, ScrubArgs};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
 pub use find::FindArgs;
 pub use history::HistoryArgs;
 pub use init::InitArgs;
-pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
+pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use prune::{PruneArgs, PruneHow};
 pub use restore::RestoreArgs;
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
@@ -137,7 +139,9 @@ pub enum Command {
     History(HistoryArgs),
     Stats(StatsArgs),
     Export(ExportArgs),
+    Prune(PruneArgs),
     Check(CheckArgs),
+    Scrub(ScrubArgs),
     Key(KeyArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
