@@ -1,6 +1,7 @@
 //! One use case a file: options in, summary out. Everything above calls nothing else.
 
 pub mod check;
+pub mod checkout;
 pub mod diff;
 pub mod export;
 pub mod find;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod check;
+mod checkout;
 mod diff;
 mod filter;
 mod find;
@@ -24,6 +25,7 @@ mod snapshots;
 mod stats;
 
 pub use check::{CheckArgs, ScrubArgs};
+pub use checkout::{CheckoutArgs, UnmountArgs};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
 pub use find::FindArgs;
@@ -132,6 +134,8 @@ pub enum Command {
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Restore(Box<RestoreArgs>),
+    Checkout(CheckoutArgs),
+    Unmount(UnmountArgs),
     Ls(LsArgs),
     Cat(CatArgs),
     Find(Box<FindArgs>),

@@ -3,6 +3,7 @@
 pub mod about;
 pub mod cat;
 pub mod check;
+pub mod checkout;
 pub mod diff;
 pub mod export;
 pub mod find;
