@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Gid, Mode, Uid};
 
@@ -34,6 +35,9 @@ const BYTES_PER_SECOND: f64 = (100 << 20) as f64;
 const FILES_PER_SECOND: f64 = 4000.0;
 /// Paths that are remembered as to be written anew; with more of them everything is.
 const REWRITE_MAX: usize = 100_000;
+
+/// Longer than a file system's clock stands still: it ticks at least a hundred times a second.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What to check out, and where.
 #[derive(Debug, Clone)]
@@ -451,6 +455,8 @@ impl Checkout<'_> {
             held.lend()?;
             state.write(&held.dir)?;
             dress(&held, own.mode)?;
+            // Whoever changes something once this has returned does so later than the state by the file system's clock.
+            std::thread::sleep(TICK);
         }
         Ok(summary)
     }

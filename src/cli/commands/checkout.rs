@@ -226,11 +226,15 @@ fn plan_words(plan: &Plan) -> String {
     if plan.changed.count > 0 {
         words.push_str(&changed_words(&plan.changed));
     }
+    let span = if plan.seconds < 1.0 {
+        "less than a second".into()
+    } else {
+        format!("about {}", time::span(plan.seconds))
+    };
     words.push_str(&format!(
-        "to write   {}, {}, about {}\n",
+        "to write   {}, {}, {span}\n",
         text::plural(plan.files, "file", "files"),
-        size::show(plan.bytes),
-        time::span(plan.seconds)
+        size::show(plan.bytes)
     ));
     if plan.unchanged > 0 || plan.deletes > 0 {
         words.push_str(&format!(
