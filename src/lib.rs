@@ -5,7 +5,9 @@
 //! ```text
 //! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
 //! L5  ops/                     one use case a file: options in, summary out
-//! L4  snapshot/ restore/       the two lines of flow   gc/ check/ look/ retention/   whole-repository work
+//!     repair/                  mends with all of the below
+//! L4  snapshot/ restore/       the two lines of flow, and checkout/, a restore that can be switched
+//! L4  gc/ check/ look/ retention/   whole-repository work
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
@@ -14,6 +16,7 @@
 //! ```
 
 pub mod check;
+pub mod checkout;
 pub mod chunk;
 pub mod clock;
 pub mod crypto;

@@ -142,6 +142,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Snapshot(args) => commands::snapshot::run(context, *args),
         Command::Snapshots(args) => commands::snapshots::run(context, &args),
         Command::Restore(args) => commands::restore::run(context, *args),
+        Command::Checkout(args) => commands::checkout::run(context, &args),
+        Command::Unmount(args) => commands::checkout::unmount(context, &args),
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Cat(args) => commands::cat::run(context, &args),
         Command::Find(args) => commands::find::run(context, *args),

@@ -2,6 +2,7 @@
 
 pub mod annotate;
 pub mod check;
+pub mod checkout;
 pub mod diff;
 pub mod export;
 pub mod find;

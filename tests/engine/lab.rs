@@ -220,5 +220,6 @@ pub fn restore_options(lab: &Lab, target: &Path) -> ops::restore::RestoreOptions
         sparse: false,
         ownership: None,
         numeric_owner: false,
+        read_only: None,
     }
 }

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
         "restore",
         "gc",
         "check",
+        "checkout",
         "retention",
         "recover",
         "look",

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod annotate;
 mod check;
+mod checkout;
 mod diff;
 mod filter;
 mod find;
@@ -28,6 +29,7 @@ mod stats;
 
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
+pub use checkout::{CheckoutArgs, UnmountArgs};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
 pub use find::FindArgs;
@@ -138,6 +140,8 @@ pub enum Command {
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Restore(Box<RestoreArgs>),
+    Checkout(CheckoutArgs),
+    Unmount(UnmountArgs),
     Ls(LsArgs),
     Cat(CatArgs),
     Find(Box<FindArgs>),

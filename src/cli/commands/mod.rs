@@ -4,6 +4,7 @@ pub mod about;
 pub mod annotate;
 pub mod cat;
 pub mod check;
+pub mod checkout;
 pub mod diff;
 pub mod export;
 pub mod find;
