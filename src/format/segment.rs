@@ -43,11 +43,12 @@ impl Segment {
             .sort_unstable_by_key(|(frame, span)| (span.id, *frame, span.offset));
     }
 
-    /// Adds what another segment says, but for packs in `without`.
+    /// Adds what another segment says, but for packs in `without` and for those that this one speaks of already.
     pub fn append(&mut self, other: Segment, without: &HashSet<PackId>) {
+        let mut known: HashSet<PackId> = self.packs.iter().map(|pack| pack.id).collect();
         let mut packs = vec![None; other.packs.len()];
         for (number, pack) in other.packs.into_iter().enumerate() {
-            if !without.contains(&pack.id) {
+            if !without.contains(&pack.id) && known.insert(pack.id) {
                 packs[number] = Some(self.packs.len() as u32);
                 self.packs.push(pack);
             }

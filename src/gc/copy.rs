@@ -98,6 +98,7 @@ impl Copy<'_> {
     fn pack(&mut self, pack: &PackId, size: u64) -> Result<()> {
         let (storage, keys) = (self.repository.storage(), self.repository.keys());
         let opened = read_directory(storage, keys, pack, size)?;
+        let mut first = None;
         for (frame, chunks) in &opened.directory.frames {
             let mut needed: Vec<&ChunkSpan> = Vec::new();
             for chunk in chunks {
@@ -105,11 +106,19 @@ impl Copy<'_> {
                     needed.push(chunk);
                 }
             }
-            if !needed.is_empty() {
-                self.frame(pack, frame, chunks, &needed)?;
+            if needed.is_empty() {
+                continue;
+            }
+            match self.frame(pack, frame, chunks, &needed) {
+                Ok(()) => {}
+                // What is whole behind it is copied all the same.
+                Err(error) if matches!(error.kind(), Kind::Damage | Kind::NotFound) => {
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        first.map_or(Ok(()), Err)
     }
 
     /// Whether anything in a pack that cannot be read is needed and stands nowhere else, by what segments say of it.

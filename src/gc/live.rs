@@ -14,7 +14,7 @@ use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::{ChunkId, SnapshotId};
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
-use crate::repository::{ChunkKind, Repository, Session, Standing};
+use crate::repository::{ChunkKind, Facts, Repository, Session, Standing};
 
 /// Half an id: a keyed hash's 128 bits tell any two chunks apart, and halve what a mark holds in memory.
 type Short = [u8; 16];
@@ -115,7 +115,7 @@ impl Live {
             .count()
     }
 
-    /// Marks every snapshot that has not gone and was not marked before.
+    /// Marks every snapshot that has not gone and was not marked before; a rehearsal may leave some out.
     ///
     /// # Errors
     /// [`Kind::Damage`] where a snapshot, or a page of one, cannot be read: then nothing may be deleted, for nobody
@@ -124,6 +124,7 @@ impl Live {
         &mut self,
         repository: &Repository,
         session: Option<&Session>,
+        left_out: &dyn Fn(&Facts) -> bool,
         progress: &dyn Progress,
     ) -> Result<()> {
         let snapshots = repository.standing(&mut |_, error| Err(unsure(error)))?;
@@ -137,9 +138,14 @@ impl Live {
             .collect();
         for (snapshot, facts) in snapshots {
             let lacking = facts.standing == Standing::Forgotten && replaced.contains(&snapshot.id);
-            if self.snapshots.contains(&snapshot.id) {
+            if self.snapshots.contains(&snapshot.id) || left_out(&facts) {
                 continue;
             }
+            // What only a newer program sees in it may be needed too.
+            snapshot
+                .features
+                .refuse_write("prune beside this snapshot")
+                .map_err(|error| error.or_subject(|| snapshot.id.short()))?;
             self.roots(&snapshot, &mut waiting);
             while let Some((kind, id)) = waiting.pop() {
                 let known = self.ids.insert(short(&id), Found::No).is_some();
@@ -160,12 +166,10 @@ impl Live {
                 }
                 match page(repository, kind, &id, &mut waiting) {
                     Ok(()) => {}
-                    // Without its hints a snapshot is as whole as before, and what lies below a lost page of one that
-                    // is to go can be reached by nobody.
+                    // Without its hints a snapshot is as whole as before, and one that a repair took again lacks what
+                    // it lacks.
                     Err(error)
-                        if error.kind() == Kind::Damage
-                            && (kind == ChunkKind::Hint
-                                || facts.standing == Standing::Forgotten) =>
+                        if error.kind() == Kind::Damage && (kind == ChunkKind::Hint || lacking) =>
                     {
                         progress.note(&format!("left aside: {error}"));
                         self.ids.remove(&short(&id));
@@ -191,7 +195,7 @@ impl Live {
 fn unsure(error: Error) -> Error {
     match error.kind() {
         Kind::Damage => error.hint(
-            "nothing was deleted, since it is not certain what is needed; `duramen repair` mends what can be mended",
+            "nothing more is deleted, since it is not certain what is needed; `duramen repair` mends what can be mended",
         ),
         _ => error,
     }

@@ -28,7 +28,7 @@ use crate::error::Result;
 use crate::format::records::SessionPurpose;
 use crate::id::PackId;
 use crate::progress::Progress;
-use crate::repository::{Repository, Rule, Session};
+use crate::repository::{Facts, Repository, Rule, Session, Standing};
 use survey::{Plan, Survey};
 use sweep::Sweep;
 
@@ -152,6 +152,8 @@ pub fn prune(
             progress,
         };
         sweep.run(&mut live, &mut report)?;
+        // What could not be read is counted by whoever looks last.
+        report.unreadable = 0;
         mark(&sweep, &mut live, &mut report)
     })?;
     if marked {
@@ -181,7 +183,13 @@ pub fn rehearse(
     let mut report = PruneReport::default();
     let mut live = Live::default();
     progress.phase("mark");
-    live.update(repository, None, progress)?;
+    let now = repository.environment().clock.now();
+    let annotations = repository.annotations()?;
+    let goes = |facts: &Facts| {
+        let since = facts.forgotten_at.unwrap_or(now);
+        facts.standing == Standing::Forgotten && sweep::is_ripe(options, now, since)
+    };
+    live.update(repository, None, &goes, progress)?;
     let tombed = tombed(repository)?;
     let survey = survey::survey(
         repository,
@@ -191,15 +199,22 @@ pub fn rehearse(
         options.purge,
         progress,
     )?;
-    let plan = survey.plan(repository, options)?;
+    let plan = survey.plan(repository, None, options, progress)?;
     report.surveyed(&live, &survey, &plan);
     report.marked_packs = plan.drop.len() as u64;
     report.marked = plan.bytes;
     report.copied = plan.copy;
-    let now = repository.environment().clock.now();
+    let sessions = repository.live_sessions()?;
+    for (snapshot, facts) in annotations.iter() {
+        if facts.standing == Standing::Forgotten {
+            let since = facts.forgotten_at.unwrap_or(now);
+            let what = format!("snapshot {}, forgotten", snapshot.short());
+            sweep::wait_for(&mut report, options, now, &what, since, &sessions);
+        }
+    }
     for tombstone in repository.tombstones()? {
         let what = format!("{} packs that are to go", tombstone.packs.len());
-        report.wait(Wait::grace(what, tombstone.at.min(now), options));
+        sweep::wait_for(&mut report, options, now, &what, tombstone.at, &sessions);
     }
     Ok(report)
 }
@@ -221,7 +236,7 @@ fn mark(sweep: &Sweep<'_>, live: &mut Live, report: &mut PruneReport) -> Result<
         progress,
     } = *sweep;
     progress.phase("mark");
-    live.update(repository, Some(session), progress)?;
+    live.update(repository, Some(session), &|_| false, progress)?;
     let tombed = tombed(repository)?;
     let survey = survey::survey(
         repository,
@@ -231,12 +246,13 @@ fn mark(sweep: &Sweep<'_>, live: &mut Live, report: &mut PruneReport) -> Result<
         options.purge,
         progress,
     )?;
-    let plan = survey.plan(repository, options)?;
+    let plan = survey.plan(repository, Some(session), options, progress)?;
     report.surveyed(live, &survey, &plan);
+    let clean = &mut HashSet::new();
+    let rewritten = segments::rewrite(repository, session, &survey.phantoms, clean, progress)?;
+    report.segments.removed += rewritten.removed;
+    report.segments.written += rewritten.written;
     if plan.drop.is_empty() {
-        let rewritten = segments::rewrite(repository, session, &HashSet::new(), progress)?;
-        report.segments.removed += rewritten.removed;
-        report.segments.written += rewritten.written;
         return Ok(false);
     }
     if !repository.keeps(Rule::Orphans) {
@@ -272,7 +288,7 @@ impl PruneReport {
         self.chunks = live.chunks() as u64;
         self.packs = (survey.named.len() + survey.orphans.len()) as u64;
         self.bytes = survey.bytes;
-        self.unused = survey.unused;
+        self.unused = survey.unused.saturating_sub(plan.at_work);
         self.stays_unused = plan.stays_unused;
     }
 }

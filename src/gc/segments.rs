@@ -27,7 +27,8 @@ pub struct Rewritten {
     pub written: u64,
 }
 
-/// Rewrites every segment that names one of `gone`, and merges small ones where there are many.
+/// Rewrites every segment that names one of `gone`, and merges small ones where there are many. Segments that name none
+/// are remembered in `clean`; those in it are not read again.
 ///
 /// # Errors
 /// Whatever the storage says; [`Kind::Damage`] naming a segment that cannot be read.
@@ -35,6 +36,7 @@ pub fn rewrite(
     repository: &Repository,
     session: &Session,
     gone: &HashSet<PackId>,
+    clean: &mut HashSet<SegmentId>,
     progress: &dyn Progress,
 ) -> Result<Rewritten> {
     let mut listed: Vec<(SegmentId, u64)> = repository
@@ -45,6 +47,7 @@ pub fn rewrite(
         .collect();
     listed.sort_unstable();
     let is_small = |size: u64| size < SMALL;
+    listed.retain(|(id, _)| !clean.contains(id));
     let small = listed.iter().filter(|(_, size)| is_small(*size)).count();
     let merge = small >= SMALL_COUNT;
     if gone.is_empty() && !merge {
@@ -56,6 +59,7 @@ pub fn rewrite(
         gathered: Segment::default(),
         from: Vec::new(),
         changed: false,
+        new: Vec::new(),
     };
     for (id, size) in listed {
         progress.go_on()?;
@@ -70,9 +74,12 @@ pub fn rewrite(
         let plain = segment.extensions.is_empty();
         if names_gone || (merge && is_small(size) && plain) {
             rewrite.take(id, segment, gone, names_gone)?;
+        } else {
+            clean.insert(id);
         }
     }
     rewrite.flush()?;
+    clean.extend(rewrite.new);
     Ok(rewrite.done)
 }
 
@@ -84,6 +91,8 @@ struct Rewrite<'r> {
     from: Vec<SegmentId>,
     /// Whether anything of theirs does not stay.
     changed: bool,
+    /// Segments written.
+    new: Vec<SegmentId>,
 }
 
 impl Rewrite<'_> {
@@ -111,11 +120,12 @@ impl Rewrite<'_> {
         let gathered = std::mem::take(&mut self.gathered);
         let from = std::mem::take(&mut self.from);
         if !std::mem::take(&mut self.changed) && from.len() < 2 {
+            self.new.extend(from);
             return Ok(());
         }
         let (storage, keys) = (self.repository.storage(), self.repository.keys());
         if !gathered.packs.is_empty() {
-            write_segment(storage, keys, gathered)?;
+            self.new.push(write_segment(storage, keys, gathered)?.0);
             self.done.written += 1;
         }
         for id in from {

@@ -60,7 +60,10 @@ pub struct Survey {
     pub named: BTreeMap<PackId, PackUse>,
     /// Packs that no segment names, with their sizes; none of a session that lives.
     pub orphans: BTreeMap<PackId, u64>,
-    /// Bytes of all packs.
+    /// Packs that segments name and that are not there, although all that is needed of them is: what a death, or two
+    /// prunes at once, left in the index.
+    pub phantoms: HashSet<PackId>,
+    /// Bytes of all packs but those on their way out.
     pub bytes: u64,
     /// Bytes that nobody needs, orphans included.
     pub unused: u64,
@@ -77,7 +80,12 @@ pub struct Plan {
     pub copy: u64,
     /// Bytes that nobody needs and that stay, about.
     pub stays_unused: u64,
+    /// Bytes that no snapshot needs yet, in packs of sessions at work.
+    pub at_work: u64,
 }
+
+/// How often a survey begins anew, where the index was rewritten under it.
+const TRIES: u32 = 3;
 
 fn listed_packs(repository: &Repository) -> Result<BTreeMap<PackId, u64>> {
     let items = repository.storage().list("packs")?;
@@ -96,6 +104,9 @@ fn session_of(repository: &Repository, pack: &PackId) -> Option<SessionId> {
 
 /// Whether a pack was written by a session that may still need it.
 fn is_at_work(repository: &Repository, pack: &PackId, live: &HashSet<SessionId>) -> bool {
+    if live.is_empty() {
+        return false;
+    }
     // A header that cannot be read is a matter for repair.
     session_of(repository, pack).is_none_or(|session| live.contains(&session))
 }
@@ -109,11 +120,45 @@ pub fn survey(
     purge: bool,
     progress: &dyn Progress,
 ) -> Result<Survey> {
+    let mut tries = 1;
+    loop {
+        let (mut survey, replaced) = look(repository, session, live, tombed, purge, progress)?;
+        let missing = live.missing();
+        if missing == 0 && (!replaced || tries == TRIES) {
+            if replaced {
+                // What replaced a segment was not read, so what it names only looks left over.
+                survey.orphans.clear();
+            }
+            return Ok(survey);
+        }
+        if tries == TRIES {
+            // Where a part of the index is lost, what is missing may lie in packs that look left over.
+            return Err(Error::damage(format!(
+                "{missing} chunks that snapshots need are named by no segment of the index, or lie in packs that are \
+                 missing"
+            ))
+            .hint("nothing more is deleted; `duramen repair` makes the index again from the packs"));
+        }
+        tries += 1;
+    }
+}
+
+/// One look through the index, and whether a segment was replaced under it.
+fn look(
+    repository: &Repository,
+    session: Option<&Session>,
+    live: &mut Live,
+    tombed: &HashSet<PackId>,
+    purge: bool,
+    progress: &dyn Progress,
+) -> Result<(Survey, bool)> {
     // Packs, then sessions, then segments: a pack that is in no segment of this listing, and whose session is not in
     // this list, will be in none.
     let there = listed_packs(repository)?;
-    let sessions = live_ids(repository)?;
+    let sessions = live_ids(repository, session)?;
     let mut survey = Survey::default();
+    let mut replaced = false;
+    let mut unlisted = HashSet::new();
     live.count_anew();
     repository.index().each_segment(&mut |_, segment| {
         progress.go_on()?;
@@ -121,53 +166,75 @@ pub fn survey(
             session.renew_when_due(repository)?;
         }
         match segment {
-            Ok(segment) => survey.add(&segment, live, tombed, purge),
-            // Replaced since the listing; what replaced it is not surveyed, and so stays.
-            Err(error) if error.kind() == Kind::NotFound => {}
+            Ok(segment) => {
+                let lacking = segment.packs.iter().map(|pack| pack.id);
+                unlisted.extend(lacking.filter(|id| !there.contains_key(id)));
+                survey.add(&segment, live, tombed, &unlisted, purge);
+            }
+            Err(error) if error.kind() == Kind::NotFound => replaced = true,
             Err(error) => {
                 return Err(error.hint(
-                    "nothing was deleted; `duramen repair` makes this part of the index again",
+                    "nothing more is deleted; `duramen repair` makes this part of the index again",
                 ));
             }
         }
         Ok(())
     })?;
-    let missing = live.missing();
-    if missing > 0 {
-        // Where a part of the index is lost, what is missing may lie in packs that look left over.
-        return Err(Error::damage(format!(
-            "{missing} chunks that snapshots need are named by no segment of the index"
-        ))
-        .hint("nothing was deleted; `duramen repair` makes the index again from the packs"));
+    let leaving = there.iter().filter(|(id, _)| tombed.contains(id));
+    let leaving: u64 = leaving.map(|(_, size)| size).sum();
+    survey.bytes = there.values().sum::<u64>() - leaving;
+    // Packs come before the segments that name them: one that neither listing shows is not on its way here.
+    if !unlisted.is_empty() {
+        let now = listed_packs(repository)?;
+        unlisted.retain(|id| !now.contains_key(id));
     }
-    survey.bytes = there.values().sum();
+    survey.phantoms = unlisted;
     let unnamed = there
         .into_iter()
         .filter(|(id, _)| !survey.named.contains_key(id) && !tombed.contains(id));
     let orphans = unnamed.filter(|(id, _)| !is_at_work(repository, id, &sessions));
     survey.orphans = orphans.collect();
     survey.unused += survey.orphans.values().sum::<u64>();
-    Ok(survey)
+    Ok((survey, replaced))
 }
 
-fn live_ids(repository: &Repository) -> Result<HashSet<SessionId>> {
+/// Sessions at work but for our own, which has written nothing that is not needed.
+fn live_ids(repository: &Repository, own: Option<&Session>) -> Result<HashSet<SessionId>> {
     let live = repository.live_sessions()?;
-    Ok(live.into_iter().map(|session| session.id).collect())
+    let others = live.into_iter().map(|session| session.id);
+    Ok(others
+        .filter(|id| own.is_none_or(|own| own.id != *id))
+        .collect())
 }
 
 impl Survey {
-    fn add(&mut self, segment: &Segment, live: &mut Live, tombed: &HashSet<PackId>, purge: bool) {
-        // A pack that two segments name is counted by the first.
+    fn add(
+        &mut self,
+        segment: &Segment,
+        live: &mut Live,
+        tombed: &HashSet<PackId>,
+        unlisted: &HashSet<PackId>,
+        purge: bool,
+    ) {
+        // A pack that is named twice is counted the first time.
+        let mut met = HashSet::new();
         let wanted: Vec<bool> = segment
             .packs
             .iter()
-            .map(|pack| !self.named.contains_key(&pack.id) && !tombed.contains(&pack.id))
+            .map(|pack| {
+                let counted = self.named.contains_key(&pack.id) || tombed.contains(&pack.id);
+                met.insert(pack.id) && !counted && !unlisted.contains(&pack.id)
+            })
             .collect();
         let mut in_frame = vec![0u64; segment.frames.len()];
         for (frame, span) in &segment.chunks {
             let pack = segment.frames[*frame as usize].0 as usize;
             if !wanted[pack] {
-                live.leaving(&span.id);
+                // What only a missing pack holds is found nowhere.
+                let id = &segment.packs[pack].id;
+                if tombed.contains(id) || !unlisted.contains(id) {
+                    live.leaving(&span.id);
+                }
             } else if live.count(&span.id) {
                 in_frame[*frame as usize] += u64::from(span.len);
             }
@@ -205,23 +272,36 @@ impl Survey {
     ///
     /// # Errors
     /// Whatever the storage says.
-    pub fn plan(&self, repository: &Repository, options: &PruneOptions) -> Result<Plan> {
+    pub fn plan(
+        &self,
+        repository: &Repository,
+        session: Option<&Session>,
+        options: &PruneOptions,
+        progress: &dyn Progress,
+    ) -> Result<Plan> {
         let mut plan = Plan {
             stays_unused: self.unused,
             ..Plan::default()
         };
-        let sessions = live_ids(repository)?;
+        let sessions = live_ids(repository, session)?;
         let free = |id: &PackId| !is_at_work(repository, id, &sessions);
         for (id, size) in &self.orphans {
             plan.add(*id, *size, 0);
             plan.stays_unused = plan.stays_unused.saturating_sub(*size);
         }
         let mut partly: Vec<(&PackId, &PackUse)> = Vec::new();
-        for (id, pack) in &self.named {
-            if pack.needed == 0 && free(id) {
+        for (id, pack) in self.named.iter().filter(|(_, pack)| pack.unused() > 0) {
+            progress.go_on()?;
+            if let Some(session) = session {
+                session.renew_when_due(repository)?;
+            }
+            if !free(id) {
+                plan.at_work += pack.unused();
+                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
+            } else if pack.needed == 0 {
                 plan.add(*id, pack.size, 0);
                 plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
-            } else if pack.kept < pack.raw && pack.needed > 0 {
+            } else if pack.kept < pack.raw {
                 partly.push((id, pack));
             }
         }
@@ -233,7 +313,7 @@ impl Survey {
             if !options.purge && plan.stays_unused <= most {
                 break;
             }
-            plan.copy_out(*id, pack, options, &free);
+            plan.copy_out(*id, pack, options);
         }
         for class in [PackClass::Data, PackClass::Metadata] {
             self.gather_small(&mut plan, class, options, &free);
@@ -255,7 +335,7 @@ impl Survey {
         let found: Vec<(PackId, PackUse)> = self
             .named
             .iter()
-            .filter(|(id, pack)| small(id, pack))
+            .filter(|(id, pack)| small(id, pack) && free(id))
             .map(|(id, pack)| (*id, *pack))
             .collect();
         let bytes: u64 = found.iter().map(|(_, pack)| pack.size).sum();
@@ -263,7 +343,7 @@ impl Survey {
             return;
         }
         for (id, pack) in found {
-            plan.copy_out(id, &pack, options, free);
+            plan.copy_out(id, &pack, options);
         }
     }
 }
@@ -277,15 +357,9 @@ impl Plan {
     }
 
     /// A pack goes, and what is needed of it is copied, where that may be.
-    fn copy_out(
-        &mut self,
-        id: PackId,
-        pack: &PackUse,
-        options: &PruneOptions,
-        free: &dyn Fn(&PackId) -> bool,
-    ) {
+    fn copy_out(&mut self, id: PackId, pack: &PackUse, options: &PruneOptions) {
         let copy = pack.size.saturating_sub(pack.freeable());
-        if self.has_room(options, copy) && free(&id) {
+        if self.has_room(options, copy) {
             self.add(id, pack.size, copy);
             self.stays_unused = self.stays_unused.saturating_sub(pack.freeable());
         }
@@ -304,7 +378,6 @@ impl PruneOptions {
         match self.max_unused {
             Unused::Any => u64::MAX,
             Unused::Bytes(bytes) => bytes,
-            // A share of what is left at the end: p of the whole is p / (1 - p) of what is used.
             Unused::Share(share) => (of as f64 * share.clamp(0.0, 1.0)) as u64,
         }
     }

@@ -10,7 +10,7 @@ use super::{PruneOptions, PruneReport, Wait, copy, segments, survey};
 use crate::clock::Nanos;
 use crate::error::Result;
 use crate::format::records::Tombstone;
-use crate::id::{PackId, RecordId, SnapshotId};
+use crate::id::{PackId, RecordId, SegmentId, SnapshotId};
 use crate::pack::pack_name;
 use crate::progress::Progress;
 use crate::repository::{
@@ -25,11 +25,29 @@ pub struct Sweep<'s> {
     pub progress: &'s dyn Progress,
 }
 
-/// Whether enough time has passed since, by the clock: a courtesy to whoever reads or regrets.
-fn is_ripe(options: &PruneOptions, now: Nanos, since: Nanos) -> bool {
+/// Whether enough time has passed since, by the clock: a courtesy to whoever reads or regrets. What runs at the same
+/// hour each day finds a grace of a day over, so it ends an hour in a day early; what is dated further ahead than the
+/// whole grace was dated by a clock that was wrong.
+pub fn is_ripe(options: &PruneOptions, now: Nanos, since: Nanos) -> bool {
     let grace = i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX);
-    // Without any grace a clock that was wrong is in nobody's way.
-    grace == 0 || now.saturating_sub(since) >= grace
+    let age = now.saturating_sub(since);
+    age >= grace - grace / 24 || age.saturating_neg() > grace
+}
+
+/// Notes for what something that is to go would have to wait.
+pub fn wait_for(
+    report: &mut PruneReport,
+    options: &PruneOptions,
+    now: Nanos,
+    what: &str,
+    since: Nanos,
+    sessions: &[LiveSession],
+) {
+    if !is_ripe(options, now, since) {
+        report.wait(Wait::grace(what.to_owned(), since, options));
+    } else if let Some(session) = sessions.first() {
+        report.wait(Wait::session(session, what));
+    }
 }
 
 fn first_ignorant<'l>(sessions: &'l [LiveSession], id: &RecordId) -> Option<&'l LiveSession> {
@@ -41,15 +59,17 @@ impl Sweep<'_> {
     pub fn run(&self, live: &mut Live, report: &mut PruneReport) -> Result<()> {
         self.progress.phase("sweep");
         report.waits.clear();
+        report.wait_count = 0;
         // What is to go first, then whom to wait for: whoever opens a session after this listing knows of all of it.
         let annotations = self.repository.annotations()?;
         let tombstones = self.repository.tombstones()?;
         let sessions = self.repository.live_sessions()?;
         self.end_forgettings(&annotations, &sessions, report)?;
-        let (due, packs) = self.due(&tombstones, &sessions, report)?;
+        let (mut due, packs) = self.due(&tombstones, &sessions, report)?;
         if !due.is_empty() {
-            self.delete_packs(&tombstones, &packs, live, report)?;
-            self.remove_tombstones(&due, report)?;
+            let gone = self.delete_packs(&tombstones, &packs, live, report)?;
+            due.retain(|tombstone| tombstone.packs.iter().all(|pack| gone.contains(pack)));
+            self.remove_tombstones(&due, &gone, report)?;
         }
         if !self.repository.keeps(Rule::LiveParent) {
             return Ok(());
@@ -65,6 +85,12 @@ impl Sweep<'_> {
     ) -> Result<()> {
         let now = self.repository.environment().clock.now();
         for (snapshot, facts) in annotations.iter() {
+            if facts.unclear && !facts.open_ends().is_empty() {
+                let snapshot = snapshot.short();
+                self.progress.note(&format!(
+                    "snapshot {snapshot} stays: an annotation of it cannot be read, and may have taken it back"
+                ));
+            }
             if facts.standing != Standing::Forgotten {
                 continue;
             }
@@ -91,12 +117,12 @@ impl Sweep<'_> {
     }
 
     /// Tombstones that may be acted on, and their packs.
-    fn due(
+    fn due<'t>(
         &self,
-        tombstones: &[Tombstone],
+        tombstones: &'t [Tombstone],
         sessions: &[LiveSession],
         report: &mut PruneReport,
-    ) -> Result<(Vec<RecordId>, HashSet<PackId>)> {
+    ) -> Result<(Vec<&'t Tombstone>, HashSet<PackId>)> {
         let now = self.repository.environment().clock.now();
         let (mut due, mut packs) = (Vec::new(), HashSet::new());
         for tombstone in tombstones {
@@ -109,7 +135,7 @@ impl Sweep<'_> {
             } else if !is_ripe(self.options, now, tombstone.at) {
                 report.wait(Wait::grace(what(), tombstone.at, self.options));
             } else {
-                due.push(tombstone.id);
+                due.push(tombstone);
                 packs.extend(tombstone.packs.iter().copied());
             }
         }
@@ -122,7 +148,7 @@ impl Sweep<'_> {
         due: &HashSet<PackId>,
         live: &mut Live,
         report: &mut PruneReport,
-    ) -> Result<()> {
+    ) -> Result<HashSet<PackId>> {
         let repository = self.repository;
         let sizes = survey::sizes(repository)?;
         let mut packs: Vec<(PackId, u64)> = due
@@ -132,7 +158,7 @@ impl Sweep<'_> {
         packs.sort_unstable();
         let mut stay = HashSet::new();
         if repository.keeps(Rule::Fresh) {
-            live.update(repository, Some(self.session), self.progress)?;
+            live.update(repository, Some(self.session), &|_| false, self.progress)?;
             if repository.keeps(Rule::Untombed) {
                 let hidden = tombstones.iter().flat_map(|tombstone| &tombstone.packs);
                 repository.index().hide(hidden.copied());
@@ -160,16 +186,19 @@ impl Sweep<'_> {
             report.deleted_packs += 1;
             report.deleted += size;
         }
-        let gone: HashSet<PackId> = due.difference(&stay).copied().collect();
-        let rewritten = segments::rewrite(repository, self.session, &gone, self.progress)?;
-        report.segments.removed += rewritten.removed;
-        report.segments.written += rewritten.written;
-        Ok(())
+        Ok(due.difference(&stay).copied().collect())
     }
 
-    fn remove_tombstones(&self, due: &[RecordId], report: &mut PruneReport) -> Result<()> {
-        // Whoever else rewrites segments may have read one that names these packs, and put it again in a moment. Who
-        // begins from now on reads segments that do not.
+    /// Rewrites the index without packs that have gone, and removes the tombstones that spoke of nothing else.
+    fn remove_tombstones(
+        &self,
+        due: &[&Tombstone],
+        gone: &HashSet<PackId>,
+        report: &mut PruneReport,
+    ) -> Result<()> {
+        let mut clean = HashSet::new();
+        self.rewrite(gone, &mut clean, report)?;
+        // Whoever else rewrites segments may have read one that names these packs, and put it again in a moment.
         let sessions = self.repository.live_sessions()?;
         let other = sessions
             .iter()
@@ -181,11 +210,25 @@ impl Sweep<'_> {
             ));
             return Ok(());
         }
-        if report.unreadable == 0 {
-            for id in due {
-                self.repository.remove_tombstone(id)?;
-            }
+        // And whoever did so and has ended since has put it: once more, what came in between. Who begins from now on
+        // reads segments that are clean.
+        self.rewrite(gone, &mut clean, report)?;
+        for tombstone in due {
+            self.repository.remove_tombstone(&tombstone.id)?;
         }
+        Ok(())
+    }
+
+    fn rewrite(
+        &self,
+        gone: &HashSet<PackId>,
+        clean: &mut HashSet<SegmentId>,
+        report: &mut PruneReport,
+    ) -> Result<()> {
+        let (repository, session) = (self.repository, self.session);
+        let rewritten = segments::rewrite(repository, session, gone, clean, self.progress)?;
+        report.segments.removed += rewritten.removed;
+        report.segments.written += rewritten.written;
         Ok(())
     }
 
@@ -197,7 +240,8 @@ impl Sweep<'_> {
         // After the snapshots: one that has gone was committed long ago, and its session may have left records.
         let sessions = self.repository.sessions_left()?;
         for (snapshot, facts) in annotations.iter() {
-            if facts.standing != Standing::Gone || sessions.contains(snapshot) {
+            let done = !listed.contains(snapshot) && facts.is_bare();
+            if facts.standing != Standing::Gone || sessions.contains(snapshot) || done {
                 continue;
             }
             if listed.contains(snapshot) {

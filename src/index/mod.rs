@@ -293,6 +293,11 @@ impl Index {
         state.standing = standing;
     }
 
+    /// Whether a writer's session is at work.
+    pub(crate) fn is_hiding(&self) -> bool {
+        self.read().standing.is_some()
+    }
+
     /// From now on these packs do not exist either for whoever writes: what is needed of them is to be stored again.
     pub fn hide(&self, packs: impl IntoIterator<Item = PackId>) {
         self.write().dead.extend(packs);

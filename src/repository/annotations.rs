@@ -46,6 +46,8 @@ pub struct Facts {
     open_ends: Vec<RecordId>,
     tags: BTreeMap<String, bool>,
     newest: Option<Nanos>,
+    /// Nothing is left of it but one annotation, unread.
+    bare: bool,
 }
 
 impl Facts {
@@ -69,6 +71,11 @@ impl Facts {
     #[must_use]
     pub fn is_held(&self) -> bool {
         !self.holds.is_empty()
+    }
+
+    /// Whether nothing is left of it but one annotation: the word that it has gone, as far as anybody knows.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// Ends of its forgettings that nobody has put yet.
@@ -203,6 +210,7 @@ impl Repository {
                 // Of one that was deleted, the word that it has gone is left, and there may be many of these.
                 Facts {
                     standing: Standing::Gone,
+                    bare: true,
                     ..Facts::default()
                 }
             };
@@ -403,20 +411,26 @@ impl Repository {
 
     /// Removes what was said of a snapshot that has gone, but for the word that it has: without that, whoever remembers
     /// the snapshot could not tell a prune from a store that hides it. Its record *must* be gone already.
+    /// Where that word cannot be found, nothing is removed.
     pub(crate) fn remove_annotations(&self, snapshot: &SnapshotId) -> Result<()> {
-        for item in self
+        let items = self
             .storage
-            .list(&format!("annotations/{}", snapshot.hex()))?
-        {
+            .list(&format!("annotations/{}", snapshot.hex()))?;
+        let (mut gone, mut others) = (false, Vec::new());
+        for item in items {
             let Some((_, id)) = annotation_of(&item.name) else {
                 continue;
             };
-            let is_final = match self.read_annotation(&item.name, *snapshot, id) {
-                Ok(annotation) => annotation.fact == Fact::Final,
-                Err(error) => error.kind() != Kind::Damage,
-            };
-            if !is_final {
-                self.storage.delete(&item.name)?;
+            // What cannot be read may be that word.
+            match self.read_annotation(&item.name, *snapshot, id) {
+                Ok(annotation) if annotation.fact == Fact::Final => gone = true,
+                Ok(_) => others.push(item.name),
+                Err(_) => {}
+            }
+        }
+        if gone {
+            for name in others {
+                self.storage.delete(&name)?;
             }
         }
         Ok(())

@@ -150,6 +150,14 @@ impl Repository {
         id: &ChunkId,
         tried: &FramePlace,
     ) -> Option<Vec<u8>> {
+        self.read_other(kind, id, tried).or_else(|| {
+            // Its pack may have been swept since the index was read: then a copy had been named before.
+            let _ = self.index.refresh();
+            self.read_other(kind, id, tried)
+        })
+    }
+
+    fn read_other(&self, kind: ChunkKind, id: &ChunkId, tried: &FramePlace) -> Option<Vec<u8>> {
         let places = self.index.locate_all(id).ok()?;
         places
             .iter()

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Repository;
 use super::rules::Rule;
+use crate::clock::Nanos;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::format::file::FileType;
@@ -49,6 +50,13 @@ impl Repository {
     /// storage says.
     pub fn begin(&self, purpose: SessionPurpose) -> Result<Session> {
         self.config.check_write()?;
+        // What is hidden from a writer is hidden in the one index: a second session would uncover it at its end.
+        if self.index.is_hiding() {
+            return Err(Error::new(
+                Kind::Failed,
+                "a session is at work in this opened repository already",
+            ));
+        }
         if let Some(folder) = self.storage.local_path() {
             crate::storage::LocalStorage::new(folder).sweep_temporary();
         }
@@ -185,6 +193,11 @@ impl Repository {
 }
 
 impl Session {
+    /// When it began, by the clock.
+    pub(super) fn started(&self) -> Nanos {
+        self.known().started
+    }
+
     /// What its record says.
     fn known(&self) -> MutexGuard<'_, records::Session> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)

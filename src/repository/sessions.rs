@@ -217,7 +217,11 @@ impl Repository {
             seen.host == self.environment.host
                 && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
         };
-        silent >= expiry || (silent >= SILENT_AND_DEAD && gone())
+        // Further ahead than the whole expiry: by a clock that was wrong.
+        let ahead = Duration::from_nanos(
+            u64::try_from(seen.renewed.saturating_sub(now)).unwrap_or_default(),
+        );
+        silent >= expiry || ahead > expiry || (silent >= SILENT_AND_DEAD && gone())
     }
 
     /// Refuses to go on in a session that somebody has given up meanwhile.

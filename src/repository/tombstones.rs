@@ -86,14 +86,15 @@ impl Repository {
     /// have has ended. What is needed of them *must* stand elsewhere, durably and named by a segment.
     ///
     /// # Errors
-    /// Whatever the storage says, and [`Kind::Conflict`] where the session was expired.
+    /// Whatever the storage says.
     pub fn put_tombstones(&self, session: &Session, packs: &[PackId]) -> Result<()> {
         for packs in packs.chunks(PACKS_MAX) {
             let id = RecordId(random::array()?);
             let tombstone = Tombstone {
                 id,
                 session: session.id,
-                at: self.environment.clock.now(),
+                // Of the work that ends with it: what runs at the same hour each day finds its grace over.
+                at: session.started(),
                 packs: packs.to_vec(),
                 extensions: Vec::new(),
             };
