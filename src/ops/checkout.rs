@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::entry::{Directory, Node};
 use crate::format::snapshot::Snapshot;
 use crate::fs::{Dir, of_descriptor};
+use crate::id::RepositoryId;
 use crate::look::{Change, Walk, changes};
 use crate::progress::Progress;
 use crate::repository::Repository;
@@ -511,22 +512,38 @@ pub struct UnmountSummary {
 /// process is at work in it.
 pub fn prepare_unmount(folder: &Path, progress: &dyn Progress) -> Result<Unmount> {
     let held = Held::new(folder)?;
-    let Some((state, written)) = held.state()? else {
-        return Err(
-            Error::new(Kind::NotFound, "no checkout stands in this folder")
-                .subject(folder.display().to_string())
-                .hint("nothing was removed"),
-        );
-    };
-    let changed = if state.complete {
-        changed(&held.dir, written, progress)?
-    } else {
-        Changed::default()
+    let (state, changed) = match held.state()? {
+        Some((state, written)) if state.complete => {
+            let changed = changed(&held.dir, written, progress)?;
+            (state, changed)
+        }
+        Some((state, _)) => (state, Changed::default()),
+        None => (remains(&held)?, Changed::default()),
     };
     Ok(Unmount {
         held,
         state,
         changed,
+    })
+}
+
+/// The state of a folder in which nothing stands but what a checkout left that was killed before its state stood there.
+fn remains(held: &Held) -> Result<State> {
+    let found = names(&held.dir)?;
+    if found.is_empty() || !found.iter().all(Temporary::is_one) {
+        return Err(
+            Error::new(Kind::NotFound, "no checkout stands in this folder")
+                .subject(held.folder.display().to_string())
+                .hint("nothing was removed"),
+        );
+    }
+    let stat = held.stat()?;
+    Ok(State {
+        repository: RepositoryId([0; 32]),
+        standing: None,
+        complete: false,
+        folder: [stat.device, stat.inode],
+        before: Some([stat.mode, stat.uid, stat.gid]),
     })
 }
 
