@@ -37,7 +37,7 @@ fn lab_of_everything() -> Lab {
         repository
             .annotate(&id, Fact::Note("words".into()))
             .unwrap();
-        repository.begin(SessionPurpose::Write).unwrap();
+        lab.open().begin(SessionPurpose::Write).unwrap();
         let tombstone = Tombstone {
             id: RecordId([version as u8; 16]),
             session: SessionId([0; 16]),

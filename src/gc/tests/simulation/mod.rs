@@ -20,9 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::check::{self, check};
 use crate::clock::{Clock, Nanos};
 use crate::crypto::random as system;
 use crate::format::records::Chunking;
+use crate::gc::{PruneOptions, Unused, prune, rehearse};
+use crate::progress::Silent;
 use crate::repository::{Credential, Environment, Repository, Rule, create, new_key_file};
 use crate::storage::MemoryStorage;
 use actors::act;
@@ -151,12 +154,50 @@ impl World {
                 self.turns.kill(actor);
             }
         }
+        if self.off.is_none() && self.turns.oracle().broken.is_none() {
+            self.rest();
+        }
         let oracle = self.turns.oracle();
         outcome.broken = oracle.broken.clone();
         outcome.commits = oracle.commits;
         outcome.deleted = oracle.deleted;
         outcome.gone = oracle.gone;
         outcome
+    }
+
+    /// Everybody is gone, and what was under way has arrived: whatever they left, two prunes clear away, and what is
+    /// left is whole and no more than is needed.
+    fn rest(&mut self) {
+        for change in std::mem::take(&mut self.late) {
+            let _ = self.turns.change(&change);
+        }
+        let open = || {
+            let files = Arc::new(self.turns.files.clone());
+            let credentials = std::slice::from_ref(&self.credential);
+            Repository::open(files, credentials, self.environment.clone()).unwrap()
+        };
+        for _ in 0..2 {
+            let options = PruneOptions {
+                grace: Duration::ZERO,
+                session_expiry: Duration::ZERO,
+                max_unused: Unused::Bytes(0),
+                max_repack: None,
+                purge: true,
+            };
+            if let Err(error) = prune(&open(), &options, &Silent) {
+                self.turns.oracle().broken = Some(format!("at rest: {error}"));
+                return;
+            }
+        }
+        let repository = open();
+        let left = |folder: &str| repository.storage().list(folder).unwrap().len();
+        let report = rehearse(&repository, &PruneOptions::default(), &Silent).unwrap();
+        let told = check(&repository, &check::Options::default(), &Silent).unwrap();
+        let broken = match (left("sessions"), left("tombstones"), report.unused) {
+            (0, 0, 0) if told.finding_count == 0 => return,
+            rest => format!("at rest: {rest:?} and {:?}", told.findings),
+        };
+        self.turns.oracle().broken = Some(broken);
     }
 
     fn join(&mut self, done: &[usize]) {
