@@ -5,7 +5,7 @@
 //! ```text
 //! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
 //! L5  ops/                     one use case a file: options in, summary out
-//! L4  snapshot/ restore/ check/ retention/
+//! L4  snapshot/ restore/       the two lines of flow   gc/ check/ retention/   whole-repository work
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
@@ -20,6 +20,7 @@ pub mod crypto;
 pub mod error;
 pub mod format;
 pub mod fs;
+pub mod gc;
 pub mod id;
 pub mod index;
 pub mod limits;

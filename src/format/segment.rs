@@ -1,5 +1,7 @@
 //! Segments: the sealed, immutable parts of the index. This is their plaintext, before zstd and the seal.
 
+use std::collections::HashSet;
+
 use super::codec;
 use super::extension::{self, Extension};
 use super::file::HEADER;
@@ -39,6 +41,30 @@ impl Segment {
     pub fn sort(&mut self) {
         self.chunks
             .sort_unstable_by_key(|(frame, span)| (span.id, *frame, span.offset));
+    }
+
+    /// Adds what another segment says, but for packs in `without`.
+    pub fn append(&mut self, other: Segment, without: &HashSet<PackId>) {
+        let mut packs = vec![None; other.packs.len()];
+        for (number, pack) in other.packs.into_iter().enumerate() {
+            if !without.contains(&pack.id) {
+                packs[number] = Some(self.packs.len() as u32);
+                self.packs.push(pack);
+            }
+        }
+        let mut frames = vec![None; other.frames.len()];
+        for (number, (pack, frame)) in other.frames.into_iter().enumerate() {
+            if let Some(pack) = packs[pack as usize] {
+                frames[number] = Some(self.frames.len() as u32);
+                self.frames.push((pack, frame));
+            }
+        }
+        for (frame, chunk) in other.chunks {
+            if let Some(frame) = frames[frame as usize] {
+                self.chunks.push((frame, chunk));
+            }
+        }
+        self.extensions.extend(other.extensions);
     }
 
     /// `packs u32 | frames u32 | chunks u32 | extensions u32 (bytes)`, packs of 48 (`id 32 | size u64 | class u8 |

@@ -129,6 +129,18 @@ struct State {
     unsegmented: Vec<FinishedPack>,
 }
 
+impl State {
+    /// Whether a pack exists for whoever writes.
+    fn exists(&self, pack: &PackId) -> bool {
+        let standing = || {
+            self.standing
+                .as_ref()
+                .is_none_or(|standing| standing.contains(pack))
+        };
+        !self.dead.contains(pack) && standing()
+    }
+}
+
 impl Index {
     /// An index that has read nothing yet: call [`Index::refresh`] when snapshots have been listed.
     #[must_use]
@@ -219,20 +231,14 @@ impl Index {
         }
     }
 
-    /// Where a chunk lies; none where nobody has stored it, or only in packs that are to go.
+    /// Where a chunk lies, for whoever writes: none where nobody has stored it, or only in packs that are to go or that
+    /// are not there.
     ///
     /// # Errors
     /// Only where a cache file cannot be read in the middle.
-    pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
+    pub fn stored(&self, id: &ChunkId) -> Result<Option<Location>> {
         let state = self.read();
-        let exists = |found: &Location| {
-            let pack = &found.frame.pack;
-            !state.dead.contains(pack)
-                && state
-                    .standing
-                    .as_ref()
-                    .is_none_or(|standing| standing.contains(pack))
-        };
+        let exists = |found: &Location| state.exists(&found.frame.pack);
         if let Some(location) = state.overlay.locate(id) {
             let mut places = std::iter::once(location).chain(state.overlay.locate_others(id));
             if let Some(found) = places.find(exists) {
@@ -253,6 +259,17 @@ impl Index {
         Ok(None)
     }
 
+    /// Where a chunk lies, for whoever reads; a pack that is to go is as good as any until it has gone.
+    ///
+    /// # Errors
+    /// As [`Index::stored`].
+    pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
+        match self.stored(id)? {
+            Some(found) => Ok(Some(found)),
+            None => Ok(self.locate_all(id)?.into_iter().next()),
+        }
+    }
+
     /// Every place of a chunk that the index knows, the one that [`Index::locate`] gives first among them: what cannot
     /// be read in one may be whole in another.
     ///
@@ -269,11 +286,16 @@ impl Index {
         Ok(places)
     }
 
-    /// From now on packs that are `dead`, or not `standing`, do not exist.
-    pub fn set_packs(&self, dead: HashSet<PackId>, standing: HashSet<PackId>) {
+    /// From now on packs that are `dead`, or not `standing`, do not exist for whoever writes.
+    pub fn set_packs(&self, dead: HashSet<PackId>, standing: Option<HashSet<PackId>>) {
         let mut state = self.write();
         state.dead = dead;
-        state.standing = Some(standing);
+        state.standing = standing;
+    }
+
+    /// From now on these packs do not exist either for whoever writes: what is needed of them is to be stored again.
+    pub fn hide(&self, packs: impl IntoIterator<Item = PackId>) {
+        self.write().dead.extend(packs);
     }
 
     /// The writer has ended: every pack counts again.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Repository;
+use super::{Repository, Rule};
 use crate::clock::Nanos;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
@@ -43,7 +43,7 @@ pub struct Facts {
     /// An annotation of it cannot be read: nobody may build on it, and nobody may end it.
     pub unclear: bool,
     /// Ends of its forgettings that nobody has put yet.
-    pub(crate) open_ends: Vec<RecordId>,
+    open_ends: Vec<RecordId>,
     tags: BTreeMap<String, bool>,
     newest: Option<Nanos>,
 }
@@ -69,6 +69,11 @@ impl Facts {
     #[must_use]
     pub fn is_held(&self) -> bool {
         !self.holds.is_empty()
+    }
+
+    /// Ends of its forgettings that nobody has put yet.
+    pub(crate) fn open_ends(&self) -> &[RecordId] {
+        &self.open_ends
     }
 
     fn of(mut annotations: Vec<Annotation>, unclear: bool) -> Self {
@@ -105,7 +110,7 @@ impl Facts {
                 Fact::Forgotten { end } => {
                     match ends.get(&end) {
                         Some(false) => continue,
-                        Some(true) => facts.standing = Standing::Gone,
+                        Some(true) => {}
                         None => {
                             facts.open_ends.push(end);
                             if facts.standing == Standing::Living {
@@ -115,7 +120,9 @@ impl Facts {
                     }
                     facts.forgotten_at.get_or_insert(at);
                 }
-                Fact::Released | Fact::Undone | Fact::Final => {}
+                // Also where nothing else is left of it: the word that it has gone is the last to stay.
+                Fact::Final => facts.standing = Standing::Gone,
+                Fact::Released | Fact::Undone => {}
             }
         }
         // What cannot be read may be the end of a forgetting: then it was taken back.
@@ -181,7 +188,27 @@ impl Repository {
     /// # Errors
     /// Whatever the storage says; what cannot be read because of damage is in the answer.
     pub fn annotations(&self) -> Result<Annotations> {
-        self.annotations_in("annotations")
+        let mut names: BTreeMap<SnapshotId, Vec<RecordId>> = BTreeMap::new();
+        for item in self.storage.list("annotations")? {
+            if let Some((snapshot, id)) = annotation_of(&item.name) {
+                names.entry(snapshot).or_default().push(id);
+            }
+        }
+        let listed: HashSet<SnapshotId> = self.snapshot_ids()?.into_iter().collect();
+        let mut all = Annotations::default();
+        for (snapshot, ids) in names {
+            let facts = if listed.contains(&snapshot) || ids.len() > 1 {
+                self.read_facts(&snapshot, &ids, &mut all.broken)?
+            } else {
+                // Of one that was deleted, the word that it has gone is left, and there may be many of these.
+                Facts {
+                    standing: Standing::Gone,
+                    ..Facts::default()
+                }
+            };
+            all.facts.insert(snapshot, facts);
+        }
+        Ok(all)
     }
 
     /// What annotations say of one snapshot.
@@ -189,33 +216,38 @@ impl Repository {
     /// # Errors
     /// As [`Repository::annotations`].
     pub fn facts(&self, snapshot: &SnapshotId) -> Result<Facts> {
-        let all = self.annotations_in(&format!("annotations/{}", snapshot.hex()))?;
-        Ok(all.of(snapshot))
+        let items = self
+            .storage
+            .list(&format!("annotations/{}", snapshot.hex()))?;
+        let ids: Vec<RecordId> = items
+            .iter()
+            .filter_map(|item| Some(annotation_of(&item.name)?.1))
+            .collect();
+        self.read_facts(snapshot, &ids, &mut Vec::new())
     }
 
-    fn annotations_in(&self, folder: &str) -> Result<Annotations> {
-        let mut read: BTreeMap<SnapshotId, (Vec<Annotation>, bool)> = BTreeMap::new();
-        let mut broken = Vec::new();
-        for item in self.storage.list(folder)? {
-            let Some((snapshot, id)) = annotation_of(&item.name) else {
-                continue;
-            };
-            match self.read_annotation(&item.name, snapshot, id) {
-                Ok(annotation) => read.entry(snapshot).or_default().0.push(annotation),
+    fn read_facts(
+        &self,
+        snapshot: &SnapshotId,
+        ids: &[RecordId],
+        broken: &mut Vec<(String, Error)>,
+    ) -> Result<Facts> {
+        let mut annotations = Vec::new();
+        let mut unclear = false;
+        for id in ids {
+            let name = annotation_name(snapshot, id);
+            match self.read_annotation(&name, *snapshot, *id) {
+                Ok(annotation) => annotations.push(annotation),
                 // Its snapshot has gone since the listing.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) if matches!(error.kind(), Kind::Damage | Kind::Unsupported) => {
-                    read.entry(snapshot).or_default().1 = true;
-                    broken.push((item.name, error));
+                    unclear = true;
+                    broken.push((name, error));
                 }
                 Err(error) => return Err(error),
             }
         }
-        let facts = read
-            .into_iter()
-            .map(|(id, (annotations, unclear))| (id, Facts::of(annotations, unclear)))
-            .collect();
-        Ok(Annotations { facts, broken })
+        Ok(Facts::of(annotations, unclear))
     }
 
     fn read_annotation(
@@ -254,6 +286,9 @@ impl Repository {
             extensions: Vec::new(),
         };
         let name = annotation_name(snapshot, &id);
+        if !self.keeps(Rule::Fate) {
+            self.storage.delete(&name)?;
+        }
         Ok(self.put_record(FileType::Annotation, &name, &annotation)?.0)
     }
 
@@ -345,6 +380,44 @@ impl Repository {
                     .subject(snapshot.short())
                     .hint("`duramen snapshots` lists those that are left"),
             );
+        }
+        Ok(())
+    }
+
+    /// Puts the end of one forgetting: gone, or taken back where somebody holds it. Whoever calls this has seen that
+    /// every session that has not ended names the end.
+    pub(crate) fn end_forgetting(&self, snapshot: &SnapshotId, end: &RecordId) -> Result<bool> {
+        // Listed again: a hold that was put before the forgetting stands in this listing for certain.
+        let known = self.facts(snapshot)?;
+        if known.unclear || !known.open_ends.contains(end) {
+            return Ok(false);
+        }
+        let fact = if known.is_held() && self.keeps(Rule::Held) {
+            Fact::Undone
+        } else {
+            Fact::Final
+        };
+        let gone = fact == Fact::Final;
+        Ok(self.put_fact(snapshot, *end, fact, &known)? && gone)
+    }
+
+    /// Removes what was said of a snapshot that has gone, but for the word that it has: without that, whoever remembers
+    /// the snapshot could not tell a prune from a store that hides it. Its record *must* be gone already.
+    pub(crate) fn remove_annotations(&self, snapshot: &SnapshotId) -> Result<()> {
+        for item in self
+            .storage
+            .list(&format!("annotations/{}", snapshot.hex()))?
+        {
+            let Some((_, id)) = annotation_of(&item.name) else {
+                continue;
+            };
+            let is_final = match self.read_annotation(&item.name, *snapshot, id) {
+                Ok(annotation) => annotation.fact == Fact::Final,
+                Err(error) => error.kind() != Kind::Damage,
+            };
+            if !is_final {
+                self.storage.delete(&item.name)?;
+            }
         }
         Ok(())
     }

@@ -9,9 +9,12 @@ mod create;
 mod key_file;
 mod reader;
 mod ring;
+mod rules;
 mod session;
+mod sessions;
 mod slots;
 mod snapshots;
+mod tombstones;
 mod tree;
 mod writer;
 
@@ -27,7 +30,9 @@ pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
 pub use key_file::new_key_file;
 pub use reader::FrameCache;
+pub(crate) use rules::Rule;
 pub use session::Session;
+pub use sessions::{LiveSession, Seen};
 pub use slots::Credential;
 pub use snapshots::{SeenDigest, snapshot_name};
 pub use tree::{EntriesWithHints, Listed};
@@ -69,6 +74,9 @@ pub struct Repository {
     environment: Environment,
     unlocked: slots::Unlocked,
     frames: FrameCache,
+    /// The rule that a simulation leaves out.
+    #[cfg(test)]
+    pub(crate) off: Option<Rule>,
 }
 
 const CONFIG: &str = "config";
@@ -145,6 +153,8 @@ impl Repository {
             environment,
             unlocked,
             frames: FrameCache::default(),
+            #[cfg(test)]
+            off: None,
         })
     }
 

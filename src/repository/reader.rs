@@ -72,6 +72,14 @@ impl Repository {
     /// # Errors
     /// [`Kind::Damage`] naming the pack, also where the pack is not there.
     pub fn read_frame(&self, place: &FramePlace) -> Result<Vec<u8>> {
+        Ok(self.read_sealed_frame(place)?.1)
+    }
+
+    /// The same with the frame as it is stored, sealed, before it.
+    ///
+    /// # Errors
+    /// As [`Repository::read_frame`].
+    pub fn read_sealed_frame(&self, place: &FramePlace) -> Result<(Vec<u8>, Vec<u8>)> {
         let name = || pack_name(&place.pack);
         let stored =
             self.storage
@@ -100,7 +108,7 @@ impl Repository {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(opener);
-        raw
+        Ok((stored, raw?))
     }
 
     /// The chunk's bytes out of a decoded frame, its keyed id recomputed: that is what binds a chunk to its name.

@@ -6,15 +6,16 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Repository;
+use super::rules::Rule;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::format::file::FileType;
-use crate::format::records::{self, SessionPurpose, Tombstone};
-use crate::id::{PackId, RecordId, SessionId, SnapshotId};
+use crate::format::records::{self, SessionPurpose};
+use crate::id::{PackId, SessionId, SnapshotId};
 use crate::pack::pack_id;
 
 /// An open session; end it with [`Session::end`], or leave it to be expired.
@@ -39,25 +40,6 @@ fn session_name(id: &SessionId, number: u32) -> String {
 }
 
 impl Repository {
-    fn list_tombstones(&self) -> Result<Vec<RecordId>> {
-        let name = |name: &str| RecordId::from_hex(name.strip_prefix("tombstones/")?);
-        let mut ids: Vec<RecordId> = self
-            .storage
-            .list("tombstones")?
-            .iter()
-            .filter_map(|item| name(&item.name))
-            .collect();
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    fn read_tombstone(&self, id: &RecordId) -> Result<Tombstone> {
-        let tombstone: Tombstone =
-            self.get_record(FileType::Tombstone, &format!("tombstones/{}", id.hex()))?;
-        tombstone.check()?;
-        Ok(tombstone)
-    }
-
     /// Opens a session: list, put, list again. The index is brought up to date after.
     ///
     /// # Errors
@@ -97,18 +79,20 @@ impl Repository {
 
     /// What must be looked at after the session is put.
     fn prepare(&self, session: &mut Session) -> Result<()> {
+        let tombstones = if self.keeps(Rule::Relist) {
+            self.list_tombstones()?
+        } else {
+            session.known().tombstones.clone()
+        };
         let mut dead: HashSet<PackId> = HashSet::new();
-        for tombstone in self.list_tombstones()? {
-            match self.read_tombstone(&tombstone) {
-                Ok(tombstone) => dead.extend(tombstone.packs),
-                // It has done its work and gone: no segment names its packs any more.
-                Err(error) if error.kind() == Kind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+        for tombstone in self.read_tombstones(&tombstones)? {
+            dead.extend(tombstone.packs);
         }
         // What is forgotten by now is no parent, whoever forgot it and however long ago: whoever ends a forgetting that
         // is not in the session's record has it waited for.
-        session.forgotten = self.annotations()?.no_parents();
+        if self.keeps(Rule::LiveParent) {
+            session.forgotten = self.annotations()?.no_parents();
+        }
         match self.index.refresh() {
             Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
             refreshed => refreshed?,
@@ -121,7 +105,14 @@ impl Repository {
             .iter()
             .filter_map(|item| pack_id(&item.name))
             .collect();
-        self.index.set_packs(dead, standing);
+        self.index.set_packs(
+            if self.keeps(Rule::Absent) {
+                dead
+            } else {
+                HashSet::new()
+            },
+            self.keeps(Rule::Relied).then_some(standing),
+        );
         Ok(())
     }
 
@@ -166,6 +157,11 @@ impl Repository {
 }
 
 impl Session {
+    /// What its record says.
+    fn known(&self) -> MutexGuard<'_, records::Session> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says that the session still lives, where that was last said a minute ago.
     ///
     /// # Errors
@@ -185,9 +181,10 @@ impl Session {
     /// Says that the session still lives.
     ///
     /// # Errors
-    /// Whatever the storage says.
+    /// [`crate::error::Kind::Conflict`] where it was expired meanwhile, and whatever the storage says.
     pub fn renew(&self, repository: &Repository) -> Result<()> {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        repository.still_ours(self)?;
+        let mut record = self.known();
         let old = session_name(&self.id, record.number);
         record.number += 1;
         record.renewed = repository.environment.clock.now();
@@ -216,18 +213,6 @@ impl Session {
         if self.unsettled.load(Ordering::SeqCst) {
             return;
         }
-        let prefix = format!("sessions/{}.", self.id.hex());
-        let mut names: Vec<String> = match repository.storage.list("sessions") {
-            Ok(items) => items
-                .into_iter()
-                .map(|item| item.name)
-                .filter(|name| name.starts_with(&prefix))
-                .collect(),
-            Err(_) => return,
-        };
-        names.sort_unstable();
-        for name in names.iter().rev() {
-            let _ = repository.storage.delete(name);
-        }
+        let _ = repository.remove_session(&self.id);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Repository;
+use super::Rule;
 use super::annotations::{Facts, Standing, annotation_of};
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
@@ -251,7 +252,7 @@ impl Repository {
             Error::new(Kind::Conflict, what)
                 .hint("run the same command again: what was stored is used again")
         };
-        if !relied.is_empty() {
+        if !relied.is_empty() && self.keeps(Rule::Relied) {
             let standing: HashSet<PackId> = self
                 .storage
                 .list("packs")?
@@ -267,6 +268,9 @@ impl Repository {
         }
         snapshot.check()?;
         let name = snapshot_name(&session.id);
+        if !self.keeps(Rule::CommitOnce) {
+            self.storage.delete(&name)?;
+        }
         let (first, size) = self
             .put_record(
                 FileType::Snapshot,

@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{ChunkKind, Repository, Session};
 use crate::clock::Clock;
+use crate::crypto::random::carried;
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::{ChunkSpan, PackClass};
 use crate::id::{ChunkId, PackId, SessionId};
@@ -117,9 +118,8 @@ impl ChunkWriter {
         for _ in 0..threads {
             let mut sealer = FrameSealer::new(options.level)?;
             let (keys, to_seal) = (repository.keys.clone(), to_seal.clone());
-            writer.sealers.push(std::thread::spawn(move || {
-                seal_all(&keys, &mut sealer, &to_seal)
-            }));
+            let work = carried(move || seal_all(&keys, &mut sealer, &to_seal));
+            writer.sealers.push(std::thread::spawn(work));
         }
         drop(to_seal);
         let packer = Packer {
@@ -134,7 +134,7 @@ impl ChunkWriter {
             last: repository.environment.clock.elapsed(),
             stored: 0,
         };
-        writer.packer = Some(std::thread::spawn(move || packer.run(&to_pack)));
+        writer.packer = Some(std::thread::spawn(carried(move || packer.run(&to_pack))));
         writer.jobs = Some(Jobs { seal, order });
         Ok(writer)
     }
@@ -153,7 +153,7 @@ impl ChunkWriter {
         if lock(&self.pending).contains(&id) {
             return Ok(false);
         }
-        if let Some(location) = self.index.locate(&id)? {
+        if let Some(location) = self.index.stored(&id)? {
             self.relied.insert(location.frame.pack);
             return Ok(false);
         }
@@ -184,6 +184,41 @@ impl ChunkWriter {
         Ok(true)
     }
 
+    /// Whether a chunk need not be stored: it is on its way, or in a pack that exists for whoever writes.
+    ///
+    /// # Errors
+    /// Where a cache file cannot be read.
+    pub fn holds(&self, id: &ChunkId) -> Result<bool> {
+        Ok(lock(&self.pending).contains(id) || self.index.stored(id)?.is_some())
+    }
+
+    /// Puts a frame out of another pack as it is, sealed; `chunks` are all that are in it. Whoever calls this has
+    /// opened it and found it whole.
+    ///
+    /// # Errors
+    /// What a thread further down met.
+    pub fn put_frame(&mut self, frame: SealedFrame, chunks: Vec<ChunkSpan>) -> Result<()> {
+        {
+            let mut pending = lock(&self.pending);
+            pending.extend(chunks.iter().map(|chunk| chunk.id));
+        }
+        let (sealed, to_pack) = bounded(1);
+        let sent = sealed.send((frame, chunks)).is_ok()
+            && self
+                .jobs
+                .as_ref()
+                .is_some_and(|jobs| jobs.order.send(to_pack).is_ok());
+        if sent { Ok(()) } else { self.stopped() }
+    }
+
+    /// A thread has stopped: its error is what happened.
+    fn stopped(&mut self) -> Result<()> {
+        Err(self
+            .stop()
+            .err()
+            .unwrap_or_else(|| Error::new(Kind::Failed, "the writer has stopped")))
+    }
+
     fn close_frame(&mut self, kind: ChunkKind) -> Result<()> {
         let Some(gatherer) = self.gatherers.get_mut(&kind) else {
             return Ok(());
@@ -197,14 +232,7 @@ impl ChunkWriter {
         let sent = self.jobs.as_ref().is_some_and(|jobs| {
             jobs.order.send(to_pack).is_ok() && jobs.seal.send((job, sealed)).is_ok()
         });
-        match sent {
-            true => Ok(()),
-            // A thread has stopped: its error is what happened.
-            false => Err(self
-                .stop()
-                .err()
-                .unwrap_or_else(|| Error::new(Kind::Failed, "the writer has stopped"))),
-        }
+        if sent { Ok(()) } else { self.stopped() }
     }
 
     /// Joins all threads; the first error of any.

@@ -1,0 +1,295 @@
+//! What lies in the packs, and which of them are to go.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{PruneOptions, Unused, live::Live};
+use crate::error::{Error, Kind, Result};
+use crate::format::frame::PackClass;
+use crate::format::pack::PackHeader;
+use crate::format::segment::Segment;
+use crate::id::{PackId, SessionId};
+use crate::limits::PACK_BYTES_TARGET;
+use crate::pack::{pack_id, pack_name};
+use crate::progress::Progress;
+use crate::repository::{Repository, Session};
+
+/// A pack is small below this size: several are laid together.
+const SMALL: u64 = PACK_BYTES_TARGET / 4;
+/// So many small packs of a class are laid together, or as many as come to a whole pack.
+const SMALL_COUNT: usize = if cfg!(test) { 4 } else { 16 };
+
+/// One pack by what segments say of it.
+#[derive(Clone, Copy, Debug)]
+pub struct PackUse {
+    /// Bytes of the file.
+    pub size: u64,
+    class: PackClass,
+    raw: u64,
+    needed: u64,
+}
+
+impl PackUse {
+    /// Bytes of the file that nobody needs, about.
+    fn unused(&self) -> u64 {
+        let dead = u128::from(self.raw - self.needed.min(self.raw));
+        let share = u128::from(self.size) * dead / u128::from(self.raw.max(1));
+        u64::try_from(share).unwrap_or(self.size)
+    }
+
+    fn is_small(&self) -> bool {
+        self.size < SMALL
+    }
+}
+
+/// What lies in the packs.
+#[derive(Default)]
+pub struct Survey {
+    /// Packs that segments name.
+    pub named: BTreeMap<PackId, PackUse>,
+    /// Packs that no segment names, with their sizes; none of a session that lives.
+    pub orphans: BTreeMap<PackId, u64>,
+    /// Bytes of all packs.
+    pub bytes: u64,
+    /// Bytes that nobody needs, orphans included.
+    pub unused: u64,
+}
+
+/// What is to be done about it.
+#[derive(Default)]
+pub struct Plan {
+    /// Packs that are to go.
+    pub drop: HashSet<PackId>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of theirs that are needed and must be copied, about.
+    pub copy: u64,
+    /// Bytes that nobody needs and that stay, about.
+    pub stays_unused: u64,
+    /// Packs that go although all of them is needed, because they are small.
+    pub small: u64,
+}
+
+fn listed_packs(repository: &Repository) -> Result<BTreeMap<PackId, u64>> {
+    let items = repository.storage().list("packs")?;
+    let pack = |item: crate::storage::Item| Some((pack_id(&item.name)?, item.size));
+    Ok(items.into_iter().filter_map(pack).collect())
+}
+
+/// The session in a pack's header; none where it cannot be read.
+fn session_of(repository: &Repository, pack: &PackId) -> Option<SessionId> {
+    let storage = repository.storage();
+    let header = storage.read_range(&pack_name(pack), 0, crate::format::file::HEADER);
+    PackHeader::decode(&header.ok()?)
+        .ok()
+        .map(|header| header.session)
+}
+
+/// Whether a pack was written by a session that may still need it.
+fn is_at_work(repository: &Repository, pack: &PackId, live: &HashSet<SessionId>) -> bool {
+    // A header that cannot be read is a matter for repair.
+    session_of(repository, pack).is_none_or(|session| live.contains(&session))
+}
+
+/// Looks through the whole index. `tombed` are packs that are on their way out already.
+pub fn survey(
+    repository: &Repository,
+    session: Option<&Session>,
+    live: &mut Live,
+    tombed: &HashSet<PackId>,
+    progress: &dyn Progress,
+) -> Result<Survey> {
+    // Packs, then sessions, then segments: a pack that is in no segment of this listing, and whose session is not in
+    // this list, will be in none.
+    let there = listed_packs(repository)?;
+    let sessions = live_ids(repository)?;
+    let mut survey = Survey::default();
+    live.count_anew();
+    repository.index().each_segment(&mut |_, segment| {
+        progress.go_on()?;
+        if let Some(session) = session {
+            session.renew_when_due(repository)?;
+        }
+        match segment {
+            Ok(segment) => survey.add(&segment, live, tombed),
+            // Replaced since the listing; what replaced it is not surveyed, and so stays.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => {
+                return Err(error.hint(
+                    "nothing was deleted; `duramen repair` makes this part of the index again",
+                ));
+            }
+        }
+        Ok(())
+    })?;
+    let missing = live.missing();
+    if missing > 0 {
+        // Where a part of the index is lost, what is missing may lie in packs that look left over.
+        return Err(Error::damage(format!(
+            "{missing} chunks that snapshots need are named by no segment of the index"
+        ))
+        .hint("nothing was deleted; `duramen repair` makes the index again from the packs"));
+    }
+    survey.bytes = there.values().sum();
+    let unnamed = there
+        .into_iter()
+        .filter(|(id, _)| !survey.named.contains_key(id) && !tombed.contains(id));
+    let orphans = unnamed.filter(|(id, _)| !is_at_work(repository, id, &sessions));
+    survey.orphans = orphans.collect();
+    survey.unused += survey.orphans.values().sum::<u64>();
+    Ok(survey)
+}
+
+fn live_ids(repository: &Repository) -> Result<HashSet<SessionId>> {
+    let live = repository.live_sessions()?;
+    Ok(live.into_iter().map(|session| session.id).collect())
+}
+
+impl Survey {
+    fn add(&mut self, segment: &Segment, live: &mut Live, tombed: &HashSet<PackId>) {
+        // A pack that two segments name is counted by the first.
+        let wanted: Vec<bool> = segment
+            .packs
+            .iter()
+            .map(|pack| !self.named.contains_key(&pack.id) && !tombed.contains(&pack.id))
+            .collect();
+        let mut raw = vec![0u64; segment.packs.len()];
+        let mut needed = raw.clone();
+        for (frame, span) in &segment.chunks {
+            let pack = segment.frames[*frame as usize].0 as usize;
+            if wanted[pack] {
+                raw[pack] += u64::from(span.len);
+                if live.count(&span.id) {
+                    needed[pack] += u64::from(span.len);
+                }
+            } else {
+                live.leaving(&span.id);
+            }
+        }
+        for (number, pack) in segment.packs.iter().enumerate() {
+            if !wanted[number] {
+                continue;
+            }
+            let found = PackUse {
+                size: pack.size,
+                class: pack.class,
+                raw: raw[number],
+                needed: needed[number],
+            };
+            self.unused += found.unused();
+            self.named.insert(pack.id, found);
+        }
+    }
+
+    /// Chooses the packs that are to go, and leaves those of sessions at work.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn plan(&self, repository: &Repository, options: &PruneOptions) -> Result<Plan> {
+        let mut plan = Plan {
+            stays_unused: self.unused,
+            ..Plan::default()
+        };
+        let sessions = live_ids(repository)?;
+        let free = |id: &PackId| !is_at_work(repository, id, &sessions);
+        for (id, size) in &self.orphans {
+            plan.add(*id, *size, 0);
+            plan.stays_unused = plan.stays_unused.saturating_sub(*size);
+        }
+        let mut partly: Vec<(&PackId, &PackUse)> = Vec::new();
+        for (id, pack) in &self.named {
+            if pack.needed == 0 && free(id) {
+                plan.add(*id, pack.size, 0);
+                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
+            } else if pack.needed < pack.raw && pack.needed > 0 {
+                partly.push((id, pack));
+            }
+        }
+        // The emptiest first: they free the most for what must be copied.
+        partly.sort_by_key(|(id, pack)| (pack.size - pack.unused().min(pack.size), **id));
+        partly.sort_by(|(_, a), (_, b)| {
+            let share = |pack: &PackUse| pack.unused() as f64 / pack.size.max(1) as f64;
+            share(b).total_cmp(&share(a))
+        });
+        let most = options.most_unused(self.bytes.saturating_sub(plan.bytes));
+        for (id, pack) in partly {
+            let copy = pack.size.saturating_sub(pack.unused());
+            if !options.purge && plan.stays_unused <= most {
+                break;
+            }
+            if plan.has_room(options, copy) && free(id) {
+                plan.add(*id, pack.size, copy);
+                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
+            }
+        }
+        for class in [PackClass::Data, PackClass::Metadata] {
+            self.gather_small(&mut plan, class, options, &free);
+        }
+        Ok(plan)
+    }
+
+    /// Small packs are laid together where there are enough of them.
+    fn gather_small(
+        &self,
+        plan: &mut Plan,
+        class: PackClass,
+        options: &PruneOptions,
+        free: &dyn Fn(&PackId) -> bool,
+    ) {
+        let small = |id: &PackId, pack: &PackUse| {
+            pack.class == class && pack.is_small() && !plan.drop.contains(id) && pack.needed > 0
+        };
+        let found: Vec<(PackId, PackUse)> = self
+            .named
+            .iter()
+            .filter(|(id, pack)| small(id, pack) && free(id))
+            .map(|(id, pack)| (*id, *pack))
+            .collect();
+        let bytes: u64 = found.iter().map(|(_, pack)| pack.size).sum();
+        if found.len() < 2 || (found.len() < SMALL_COUNT && bytes < PACK_BYTES_TARGET) {
+            return;
+        }
+        for (id, pack) in found {
+            let copy = pack.size.saturating_sub(pack.unused());
+            if plan.has_room(options, copy) {
+                plan.add(id, pack.size, copy);
+                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
+                plan.small += 1;
+            }
+        }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, id: PackId, size: u64, copy: u64) {
+        if self.drop.insert(id) {
+            self.bytes += size;
+            self.copy += copy;
+        }
+    }
+
+    fn has_room(&self, options: &PruneOptions, copy: u64) -> bool {
+        options
+            .max_repack
+            .is_none_or(|most| self.copy.saturating_add(copy) <= most)
+    }
+}
+
+impl PruneOptions {
+    /// Bytes that nobody needs and that may stay, of so many.
+    fn most_unused(&self, of: u64) -> u64 {
+        match self.max_unused {
+            Unused::Any => u64::MAX,
+            Unused::Bytes(bytes) => bytes,
+            // A share of what is left at the end: p of the whole is p / (1 - p) of what is used.
+            Unused::Share(share) => (of as f64 * share.clamp(0.0, 1.0)) as u64,
+        }
+    }
+}
+
+/// Sizes of all packs by name.
+pub type Sizes = HashMap<PackId, u64>;
+
+/// Packs that stand, with their sizes.
+pub fn sizes(repository: &Repository) -> Result<Sizes> {
+    Ok(listed_packs(repository)?.into_iter().collect())
+}
