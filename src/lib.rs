@@ -4,18 +4,22 @@
 //!
 //! ```text
 //! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
+//! L6  schedule/ alert/         when things run, and who is told of it
+//! L6  config/                  what a configuration file says
 //! L5  ops/                     one use case a file: options in, summary out
 //! L4  snapshot/ restore/       the two lines of flow   gc/ check/ retention/   whole-repository work
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
 //! L1  storage/ crypto/ format/ fs/
-//! L0  id error progress clock limits
+//! L0  id error progress clock limits size
 //! ```
 
+pub mod alert;
 pub mod check;
 pub mod chunk;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod format;
@@ -30,7 +34,9 @@ pub mod progress;
 pub mod repository;
 pub mod restore;
 pub mod retention;
+pub mod schedule;
 pub mod seal;
+pub mod size;
 pub mod snapshot;
 pub mod source;
 pub mod storage;

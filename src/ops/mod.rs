@@ -6,6 +6,7 @@ pub mod export;
 pub mod forget;
 pub mod init;
 pub mod key;
+pub mod level;
 pub mod look;
 pub mod open;
 pub mod restore;

@@ -7,12 +7,13 @@ pub type Findings = Vec<(usize, String)>;
 
 /// Rooms from the ground up; a room imports only from layers below its own.
 const LAYERS: &[&[&str]] = &[
-    &["id", "error", "progress", "clock", "limits"],
+    &["id", "error", "progress", "clock", "limits", "size"],
     &["storage", "crypto", "format", "fs"],
     &["chunk", "seal", "pack", "index"],
     &["repository", "source", "target"],
     &["snapshot", "restore", "gc", "check", "retention", "recover"],
     &["ops"],
+    &["config"],
     &["server", "schedule", "alert"],
     &["cli"],
     &["main"],
@@ -27,6 +28,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("index", "pack"),
     // Temporary files have random names, and randomness comes from crypto alone.
     ("storage", "crypto"),
+    // A run tells of what failed.
+    ("schedule", "alert"),
 ];
 
 /// All that the command line may use: options in, summaries out, and the records that are shown.
@@ -36,7 +39,11 @@ const CLI_MAY_USE: &[&str] = &[
     "progress",
     "clock",
     "limits",
+    "size",
     "ops",
+    "config",
+    "schedule",
+    "alert",
     "cli",
     "repository",
     "format::snapshot",
@@ -55,6 +62,9 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("rpassword", &["src/cli"]),
+    ("toml", &["src/config"]),
+    ("croner", &["src/config"]),
+    ("ureq", &["src/alert"]),
 ];
 
 /// Lines in one file; beyond that it holds more than one noun.

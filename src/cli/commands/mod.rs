@@ -4,12 +4,15 @@ pub mod about;
 pub mod annotate;
 pub mod cat;
 pub mod check;
+pub mod config;
 pub mod export;
 pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod restore;
+pub mod run;
+pub mod schedule;
 pub mod snapshot;
 pub mod snapshots;
 
