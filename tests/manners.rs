@@ -4,6 +4,11 @@
 
 mod common;
 
+#[path = "manners/calendar.rs"]
+mod calendar;
+#[path = "manners/nights.rs"]
+mod nights;
+
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -11,6 +12,9 @@ use crate::common::facility::need_root;
 use crate::common::place::Run;
 
 const CONFIG: &str = "[sources.tree]\npaths = \"../tree\"\n[retention]\nkeep-last = 1\n[schedule]\nprune = \"daily at 03:30\"\n";
+
+/// The table of users takes one change at a time.
+static USERS: Mutex<()> = Mutex::new(());
 
 /// A user of this test alone, so that nobody's crontab is touched.
 struct User {
@@ -23,6 +27,7 @@ impl User {
         let user = Self {
             name: format!("dura{word}{}", std::process::id()),
         };
+        let _one_at_a_time = USERS.lock().unwrap_or_else(PoisonError::into_inner);
         user.done(
             Command::new("useradd")
                 .args(["--no-create-home", "--home-dir", "/nonexistent"])
@@ -88,6 +93,7 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
+        let _one_at_a_time = USERS.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = Command::new("crontab")
             .args(["-r", "-u", &self.name])
             .output();
