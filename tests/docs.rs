@@ -72,7 +72,12 @@ fn the_nights_work_as_they_are_written() {
     let blocks = markdown::shell_blocks(&page);
     assert!(blocks.len() >= 4, "the page has lost its commands");
     let said = run(&blocks.concat());
-    for part in ["makes sense", "snapshot photos: ok", "nothing is due", "OnCalendar="] {
+    for part in [
+        "makes sense",
+        "snapshot photos: ok",
+        "nothing is due",
+        "OnCalendar=",
+    ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
 }

@@ -9,6 +9,7 @@ mod due;
 mod job;
 mod lock;
 mod log;
+mod report;
 pub mod run;
 mod state;
 pub mod systemd;
