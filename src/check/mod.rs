@@ -95,6 +95,8 @@ struct Lost {
     packs: HashSet<PackId>,
     /// By pack: the same chunk may be whole in another.
     chunks: HashSet<(PackId, ChunkId)>,
+    /// Packs that tombstones name: what is wrong with one is no damage by itself.
+    dead: HashSet<PackId>,
 }
 
 /// Checks everything; reads all packs where `read_data`.
@@ -116,7 +118,12 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
     }
     progress.phase("check index");
     let named = check_segments(repository, &mut report, progress)?;
-    let mut lost = Lost::default();
+    // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
+    let tombstones = repository.tombstones().unwrap_or_default();
+    let mut lost = Lost {
+        dead: tombstones.into_iter().flat_map(|it| it.packs).collect(),
+        ..Lost::default()
+    };
     check_packs(repository, &named, &mut lost, &mut report, progress)?;
     if read_data {
         progress.phase("check packs");
@@ -237,13 +244,13 @@ fn check_packs(
             Some(_) => continue,
         };
         lost.packs.insert(*id);
-        report.add(
-            progress,
-            pack_name(id),
-            &Error::damage(what).subject(pack_name(id)),
-        );
+        if !lost.dead.contains(id) {
+            let error = Error::damage(what).subject(pack_name(id));
+            report.add(progress, pack_name(id), &error);
+        }
     }
-    let unnamed = there.keys().filter(|id| !named.contains_key(*id)).count();
+    let known = |id: &&PackId| named.contains_key(*id) || lost.dead.contains(*id);
+    let unnamed = there.keys().filter(|id| !known(id)).count();
     if unnamed > 0 {
         let what = format!(
             "{unnamed} packs that no segment names: what an interrupted snapshot left; they only take space"

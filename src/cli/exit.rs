@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use duramen::error::Kind;
 use duramen::format::snapshot::State;
 use duramen::ops::check::CheckSummary;
+use duramen::ops::prune::PruneReport;
 use duramen::ops::restore::RestoreSummary;
 
 /// Every exit code and what it says, in the words of the manual.
@@ -59,6 +60,15 @@ pub fn of_restore(summary: &RestoreSummary) -> ExitCode {
 /// The code of a check that went to its end.
 pub fn of_check(summary: &CheckSummary) -> ExitCode {
     if summary.findings.iter().any(|finding| finding.damage) {
+        of_error(Kind::Damage)
+    } else {
+        DONE
+    }
+}
+
+/// The code of a prune that went to its end.
+pub fn of_prune(report: &PruneReport) -> ExitCode {
+    if report.unreadable > 0 {
         of_error(Kind::Damage)
     } else {
         DONE

@@ -156,6 +156,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Forget(args) => commands::forget::run(context, &args),
         Command::Annotate(args) => commands::annotate::run(context, &args),
         Command::Tag(args) => commands::annotate::tag(context, &args),
+        Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
         Command::Key(args) => commands::key::run(context, &args.command),
         Command::Run(args) => commands::run::run(context, &args),

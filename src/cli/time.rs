@@ -2,6 +2,8 @@
 
 use duramen::clock::Nanos;
 use duramen::error::{Error, Kind, Result};
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -58,6 +60,37 @@ fn local_in(time: Nanos, zone: TimeZone) -> String {
             .to_string(),
         Err(_) => time.to_string(),
     }
+}
+
+/// A duration as people write it: `0`, `90s`, `30min`, `12h`, `7d`, `2w`.
+///
+/// # Errors
+/// [`Kind::Usage`] for anything else; a lone `m` may mean minutes or months.
+pub fn duration(text: &str) -> Result<Duration> {
+    let wrong = || {
+        Error::new(Kind::Usage, "not a length of time")
+            .subject(text)
+            .hint("write it like 0, 90s, 30min, 12h, 7d or 2w")
+    };
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "" if number == 0 => 0,
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        "w" => 7 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
 }
 
 /// A duration as people read it: `0.8 s`, `12 s`, `3:04`, `1:02:03`.
@@ -124,6 +157,22 @@ mod tests {
             local_in(NOON, TimeZone::fixed(tz::offset(2))),
             "2026-11-20 14:00:00"
         );
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90s", 90),
+            ("30min", 1800),
+            ("24h", 86_400),
+            ("2w", 1_209_600),
+        ] {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for wrong in ["", "7", "3m", "-1d", "1.5h", "99999999999999999d"] {
+            assert_eq!(duration(wrong).unwrap_err().kind(), Kind::Usage, "{wrong}");
+        }
     }
 
     #[test]

@@ -21,6 +21,11 @@ const WHOLE_FRAME: u64 = 70;
 /// zstd level of what is gathered anew.
 const LEVEL: i32 = 3;
 
+/// Whether so much of a frame is needed that it is copied as it is.
+pub fn comes_whole(needed: u64, frame: &FrameInfo) -> bool {
+    needed > 0 && needed * 100 >= u64::from(frame.raw) * WHOLE_FRAME
+}
+
 /// What became of it.
 pub struct Copied {
     /// What was written.
@@ -120,7 +125,7 @@ impl Copy<'_> {
             Err(error) => (Vec::new(), Vec::new(), Some(error)),
         };
         let bytes: u64 = needed.iter().map(|chunk| u64::from(chunk.len)).sum();
-        let most = !self.purge && bytes * 100 >= u64::from(frame.raw) * WHOLE_FRAME;
+        let most = !self.purge && comes_whole(bytes, frame);
         if (most || needed.len() == chunks.len())
             && chunks
                 .iter()

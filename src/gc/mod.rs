@@ -11,10 +11,10 @@
 mod copy;
 mod live;
 mod segments;
-#[cfg(test)]
-mod simulation;
 mod survey;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::HashSet;
@@ -183,7 +183,14 @@ pub fn rehearse(
     progress.phase("mark");
     live.update(repository, None, progress)?;
     let tombed = tombed(repository)?;
-    let survey = survey::survey(repository, None, &mut live, &tombed, progress)?;
+    let survey = survey::survey(
+        repository,
+        None,
+        &mut live,
+        &tombed,
+        options.purge,
+        progress,
+    )?;
     let plan = survey.plan(repository, options)?;
     report.surveyed(&live, &survey, &plan);
     report.marked_packs = plan.drop.len() as u64;
@@ -216,7 +223,14 @@ fn mark(sweep: &Sweep<'_>, live: &mut Live, report: &mut PruneReport) -> Result<
     progress.phase("mark");
     live.update(repository, Some(session), progress)?;
     let tombed = tombed(repository)?;
-    let survey = survey::survey(repository, Some(session), live, &tombed, progress)?;
+    let survey = survey::survey(
+        repository,
+        Some(session),
+        live,
+        &tombed,
+        options.purge,
+        progress,
+    )?;
     let plan = survey.plan(repository, options)?;
     report.surveyed(live, &survey, &plan);
     if plan.drop.is_empty() {

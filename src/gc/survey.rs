@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::copy::comes_whole;
 use super::{PruneOptions, Unused, live::Live};
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::PackClass;
@@ -26,12 +27,23 @@ pub struct PackUse {
     class: PackClass,
     raw: u64,
     needed: u64,
+    /// Raw bytes that a copy would take along: frames of which most is needed come whole.
+    kept: u64,
 }
 
 impl PackUse {
     /// Bytes of the file that nobody needs, about.
     fn unused(&self) -> u64 {
-        let dead = u128::from(self.raw - self.needed.min(self.raw));
+        self.without(self.needed)
+    }
+
+    /// Bytes of the file that a copy of what is needed would leave behind, about.
+    fn freeable(&self) -> u64 {
+        self.without(self.kept)
+    }
+
+    fn without(&self, raw: u64) -> u64 {
+        let dead = u128::from(self.raw.saturating_sub(raw));
         let share = u128::from(self.size) * dead / u128::from(self.raw.max(1));
         u64::try_from(share).unwrap_or(self.size)
     }
@@ -65,8 +77,6 @@ pub struct Plan {
     pub copy: u64,
     /// Bytes that nobody needs and that stay, about.
     pub stays_unused: u64,
-    /// Packs that go although all of them is needed, because they are small.
-    pub small: u64,
 }
 
 fn listed_packs(repository: &Repository) -> Result<BTreeMap<PackId, u64>> {
@@ -96,6 +106,7 @@ pub fn survey(
     session: Option<&Session>,
     live: &mut Live,
     tombed: &HashSet<PackId>,
+    purge: bool,
     progress: &dyn Progress,
 ) -> Result<Survey> {
     // Packs, then sessions, then segments: a pack that is in no segment of this listing, and whose session is not in
@@ -110,7 +121,7 @@ pub fn survey(
             session.renew_when_due(repository)?;
         }
         match segment {
-            Ok(segment) => survey.add(&segment, live, tombed),
+            Ok(segment) => survey.add(&segment, live, tombed, purge),
             // Replaced since the listing; what replaced it is not surveyed, and so stays.
             Err(error) if error.kind() == Kind::NotFound => {}
             Err(error) => {
@@ -145,25 +156,34 @@ fn live_ids(repository: &Repository) -> Result<HashSet<SessionId>> {
 }
 
 impl Survey {
-    fn add(&mut self, segment: &Segment, live: &mut Live, tombed: &HashSet<PackId>) {
+    fn add(&mut self, segment: &Segment, live: &mut Live, tombed: &HashSet<PackId>, purge: bool) {
         // A pack that two segments name is counted by the first.
         let wanted: Vec<bool> = segment
             .packs
             .iter()
             .map(|pack| !self.named.contains_key(&pack.id) && !tombed.contains(&pack.id))
             .collect();
-        let mut raw = vec![0u64; segment.packs.len()];
-        let mut needed = raw.clone();
+        let mut in_frame = vec![0u64; segment.frames.len()];
         for (frame, span) in &segment.chunks {
             let pack = segment.frames[*frame as usize].0 as usize;
-            if wanted[pack] {
-                raw[pack] += u64::from(span.len);
-                if live.count(&span.id) {
-                    needed[pack] += u64::from(span.len);
-                }
-            } else {
+            if !wanted[pack] {
                 live.leaving(&span.id);
+            } else if live.count(&span.id) {
+                in_frame[*frame as usize] += u64::from(span.len);
             }
+        }
+        let mut raw = vec![0u64; segment.packs.len()];
+        let (mut needed, mut kept) = (raw.clone(), raw.clone());
+        for ((pack, frame), in_frame) in segment.frames.iter().zip(in_frame) {
+            let pack = *pack as usize;
+            raw[pack] += u64::from(frame.raw);
+            needed[pack] += in_frame;
+            let whole = !purge && comes_whole(in_frame, frame);
+            kept[pack] += if whole {
+                u64::from(frame.raw)
+            } else {
+                in_frame
+            };
         }
         for (number, pack) in segment.packs.iter().enumerate() {
             if !wanted[number] {
@@ -174,6 +194,7 @@ impl Survey {
                 class: pack.class,
                 raw: raw[number],
                 needed: needed[number],
+                kept: kept[number],
             };
             self.unused += found.unused();
             self.named.insert(pack.id, found);
@@ -200,26 +221,19 @@ impl Survey {
             if pack.needed == 0 && free(id) {
                 plan.add(*id, pack.size, 0);
                 plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
-            } else if pack.needed < pack.raw && pack.needed > 0 {
+            } else if pack.kept < pack.raw && pack.needed > 0 {
                 partly.push((id, pack));
             }
         }
         // The emptiest first: they free the most for what must be copied.
-        partly.sort_by_key(|(id, pack)| (pack.size - pack.unused().min(pack.size), **id));
-        partly.sort_by(|(_, a), (_, b)| {
-            let share = |pack: &PackUse| pack.unused() as f64 / pack.size.max(1) as f64;
-            share(b).total_cmp(&share(a))
-        });
+        let share = |pack: &PackUse| pack.freeable() as f64 / pack.size.max(1) as f64;
+        partly.sort_by(|(_, a), (_, b)| share(b).total_cmp(&share(a)));
         let most = options.most_unused(self.bytes.saturating_sub(plan.bytes));
         for (id, pack) in partly {
-            let copy = pack.size.saturating_sub(pack.unused());
             if !options.purge && plan.stays_unused <= most {
                 break;
             }
-            if plan.has_room(options, copy) && free(id) {
-                plan.add(*id, pack.size, copy);
-                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
-            }
+            plan.copy_out(*id, pack, options, &free);
         }
         for class in [PackClass::Data, PackClass::Metadata] {
             self.gather_small(&mut plan, class, options, &free);
@@ -241,7 +255,7 @@ impl Survey {
         let found: Vec<(PackId, PackUse)> = self
             .named
             .iter()
-            .filter(|(id, pack)| small(id, pack) && free(id))
+            .filter(|(id, pack)| small(id, pack))
             .map(|(id, pack)| (*id, *pack))
             .collect();
         let bytes: u64 = found.iter().map(|(_, pack)| pack.size).sum();
@@ -249,12 +263,7 @@ impl Survey {
             return;
         }
         for (id, pack) in found {
-            let copy = pack.size.saturating_sub(pack.unused());
-            if plan.has_room(options, copy) {
-                plan.add(id, pack.size, copy);
-                plan.stays_unused = plan.stays_unused.saturating_sub(pack.unused());
-                plan.small += 1;
-            }
+            plan.copy_out(id, &pack, options, free);
         }
     }
 }
@@ -264,6 +273,21 @@ impl Plan {
         if self.drop.insert(id) {
             self.bytes += size;
             self.copy += copy;
+        }
+    }
+
+    /// A pack goes, and what is needed of it is copied, where that may be.
+    fn copy_out(
+        &mut self,
+        id: PackId,
+        pack: &PackUse,
+        options: &PruneOptions,
+        free: &dyn Fn(&PackId) -> bool,
+    ) {
+        let copy = pack.size.saturating_sub(pack.freeable());
+        if self.has_room(options, copy) && free(&id) {
+            self.add(id, pack.size, copy);
+            self.stays_unused = self.stays_unused.saturating_sub(pack.freeable());
         }
     }
 

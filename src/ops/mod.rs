@@ -9,6 +9,7 @@ pub mod key;
 pub mod level;
 pub mod look;
 pub mod open;
+pub mod prune;
 pub mod restore;
 pub mod select;
 pub mod snapshot;

@@ -1,5 +1,5 @@
 //! The rules of sharing, by name, so that each can be found where it is kept, and so that the simulation
-//! (`gc/simulation`) can leave each out in turn and show that something is lost without it.
+//! (`gc/tests/simulation`) can leave each out in turn and show that something is lost without it.
 
 use super::Repository;
 

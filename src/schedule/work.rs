@@ -6,9 +6,9 @@ use super::{Job, Outcome};
 use crate::config::{Config, Source, What};
 use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::State;
-use crate::gc::{self, PruneOptions};
 use crate::ops::check::{self, CheckOptions};
 use crate::ops::forget::{self, ForgetOptions, Grouping};
+use crate::ops::prune::{self, PruneOptions};
 use crate::ops::select::Filter;
 use crate::ops::snapshot::{self, Input, SnapshotOptions};
 use crate::progress::Progress;
@@ -207,7 +207,7 @@ fn forget_old(
 }
 
 fn free(repository: &Repository, progress: &dyn Progress) -> Result<Worked> {
-    let report = gc::prune(repository, &PruneOptions::default(), progress)?;
+    let report = prune::run(repository, &PruneOptions::default(), false, progress)?;
     let mut message = format!(
         "{} packs deleted ({}), {} more are to go ({}), {} snapshots gone for good",
         report.deleted_packs,

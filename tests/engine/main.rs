@@ -10,5 +10,6 @@ mod damage;
 mod keys;
 mod lab;
 mod links;
+mod prune;
 mod storage;
 mod trust;

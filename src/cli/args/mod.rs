@@ -17,6 +17,7 @@ mod init;
 mod key;
 mod look;
 mod misc;
+mod prune;
 mod restore;
 mod run;
 mod schedule;
@@ -32,6 +33,7 @@ pub use init::InitArgs;
 pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
+pub use prune::{PruneArgs, PruneHow};
 pub use restore::RestoreArgs;
 pub use run::RunArgs;
 pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, With};
@@ -146,6 +148,7 @@ pub enum Command {
     Forget(Box<ForgetArgs>),
     Annotate(AnnotateArgs),
     Tag(TagArgs),
+    Prune(PruneArgs),
     Check(CheckArgs),
     Key(KeyArgs),
     Run(RunArgs),
