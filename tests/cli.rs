@@ -72,6 +72,9 @@ fn help_is_a_result_and_names_the_exit_codes() {
         "cat",
         "dump",
         "export",
+        "forget",
+        "annotate",
+        "tag",
         "check",
     ] {
         let output = run(&[command, "--help"]);

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "manners/keep.rs"]
+mod keep;
 
 #[path = "manners/calendar.rs"]
 mod calendar;

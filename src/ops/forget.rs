@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 
 use super::select::{self, Filter};
-use super::snapshots::{Known, candidates};
+use super::snapshots::{Known, Which, candidates};
 use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::Snapshot;
 use crate::id::SnapshotId;
@@ -180,7 +180,7 @@ pub struct Named {
     pub id: SnapshotId,
     /// Whether anything changed for it.
     pub changed: bool,
-    /// Whether its source has no other good snapshot.
+    /// Whether nothing as good is left of its source.
     pub last: bool,
 }
 
@@ -219,13 +219,18 @@ pub fn named(
     }
     let candidates = candidates(&standing, &repository.snapshot_stored()?);
     let judged = judge(&candidates, repository.environment().clock.now());
-    let good_left = |id: &SnapshotId| {
-        let Some(own) = candidates.iter().find(|candidate| candidate.id == *id) else {
-            return true;
-        };
-        candidates.iter().zip(&judged).any(|(other, judged)| {
-            judged.is_good() && !wanted.contains(&other.id) && other.source() == own.source()
-        })
+    // Whether nothing else of its source can be relied upon as far.
+    let is_last = |own: &SnapshotId| {
+        let pairs = || candidates.iter().zip(&judged);
+        pairs()
+            .find(|(candidate, _)| candidate.id == *own)
+            .is_some_and(|(own, own_judged)| {
+                pairs().all(|(other, judged)| {
+                    wanted.contains(&other.id) && own_judged.rank() <= judged.rank()
+                        || other.source() != own.source()
+                        || own_judged.rank() < judged.rank()
+                })
+            })
     };
     let mut done = Vec::new();
     for id in &wanted {
@@ -235,18 +240,25 @@ pub fn named(
         done.push(Named {
             id: *id,
             changed: candidates.iter().any(|candidate| candidate.id == *id),
-            last: !good_left(id),
+            last: is_last(id),
         });
     }
     Ok(done)
 }
 
-/// Takes the forgetting of these snapshots back.
+/// Takes the forgetting of these snapshots back; without names, of all that the filter keeps.
 ///
 /// # Errors
 /// [`Kind::NotFound`] where one is not there or has gone already, and whatever the storage says.
 pub fn undo(repository: &Repository, names: &[String], filter: &Filter) -> Result<Vec<Named>> {
-    resolve(repository, names, filter)?
+    let wanted = match names {
+        [] => {
+            let (known, _) = super::snapshots::run(repository, filter, Which::Forgotten)?;
+            known.iter().map(|known| known.snapshot.id).collect()
+        }
+        names => resolve(repository, names, filter)?,
+    };
+    wanted
         .into_iter()
         .map(|id| {
             Ok(Named {

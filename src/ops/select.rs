@@ -73,11 +73,14 @@ pub fn list_readable(
     Ok((snapshots, broken))
 }
 
+/// A snapshot with what was said of it.
+pub type WithFacts = (Snapshot, Facts);
+
 /// Living and forgotten snapshots, oldest first, with what was said of each, and the records that cannot be read.
 ///
 /// # Errors
 /// Whatever the storage says.
-pub fn standing(repository: &Repository) -> Result<(Vec<(Snapshot, Facts)>, Vec<Error>)> {
+pub fn standing(repository: &Repository) -> Result<(Vec<WithFacts>, Vec<Error>)> {
     let mut broken = Vec::new();
     let standing = repository.standing(&mut |_, error| {
         broken.push(error);

@@ -397,21 +397,17 @@ fn abnormal(snapshot: &Snapshot, shrunken: &Shrunken, dry_run: bool) -> Error {
         .iter()
         .map(|path| path.0.escape_ascii().to_string())
         .collect();
-    let error = Error::new(
-        Kind::Failed,
-        format!(
-            "abnormally little is there ({}); is a disk not mounted?",
-            shrunken.words()
-        ),
-    )
-    .subject(paths.join(" "));
-    if dry_run {
-        return error;
+    let mut message = format!(
+        "abnormally little is there ({}); is a disk not mounted?",
+        shrunken.words()
+    );
+    if !dry_run {
+        let id = snapshot.id.short();
+        message.push_str(&format!(
+            " Where it is right as it is, say `duramen annotate {id} --accept`"
+        ));
     }
-    error.hint(format!(
-        "this snapshot takes no good one's place; where it is right as it is, say `duramen annotate {} --accept`",
-        snapshot.id.short()
-    ))
+    Error::new(Kind::Failed, message).subject(paths.join(" "))
 }
 
 /// Commit and branch of the git work tree that `path` lies in; none where it lies in none.

@@ -1,11 +1,12 @@
 //! The decision itself, with its reasons.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::tz::TimeZone;
 
 use super::group::{Group, GroupKey, Grouping};
-use super::judge::{Candidate, Judged, judge};
+use super::judge::{Candidate, Judged, UNBELIEVED, judge};
 use super::policy::{Policy, Rule, UNLIMITED, wears};
 use crate::clock::Nanos;
 use crate::id::SnapshotId;
@@ -70,16 +71,11 @@ pub fn decide(
         .collect()
 }
 
-/// Of every source the one that must not go: the newest good one; where there is none, the newest of a plausible size;
-/// where there is none either, the newest.
+/// Of every source the one that must not go: the newest good one, or the newest of the best rank that there is.
 fn last_of_sources(candidates: &[Candidate], judged: &[Judged]) -> HashSet<usize> {
     let rank = |at: usize| {
-        let (candidate, judged) = (&candidates[at], &judged[at]);
-        (
-            judged.is_good(),
-            judged.ahead.is_none() && judged.shrunken().is_none(),
-            candidate.order(),
-        )
+        let rank = Reverse(judged[at].rank());
+        (rank, candidates[at].order())
     };
     let mut last: BTreeMap<GroupKey, usize> = BTreeMap::new();
     for (at, candidate) in candidates.iter().enumerate() {
@@ -151,28 +147,21 @@ impl Bench<'_> {
                 reasons.keep(*at, format!("tagged {tags}"));
             }
         }
-        let believed: Vec<usize> = members
-            .iter()
-            .rev()
-            .copied()
-            .filter(|at| self.judged[*at].ahead.is_none())
-            .collect();
-        let good: Vec<usize> = believed
-            .iter()
-            .copied()
-            .filter(|at| self.judged[*at].is_good())
-            .collect();
-        for rule in policy.rules() {
-            // Good ones fill the rule as if no other were there; a flawed one stays where the rule reaches it and no
-            // good one of its period is there.
-            for pick in self.picks(&rule, &good) {
-                self.note(&rule, &pick, &mut reasons);
-                reasons.keep(pick.at, self.reason(&rule, &pick));
-            }
-            for pick in self.picks(&rule, &believed) {
-                self.note(&rule, &pick, &mut reasons);
-                if !self.judged[pick.at].is_good() {
-                    reasons.keep(pick.at, self.reason(&rule, &pick));
+        // Good ones fill the rules as if no other were there. Then those of each further rank are looked at together
+        // with all that are better: they stay where a rule reaches them and no better one of their period is there.
+        for rank in 0..UNBELIEVED {
+            let list: Vec<usize> = members
+                .iter()
+                .rev()
+                .copied()
+                .filter(|at| self.judged[*at].rank() <= rank)
+                .collect();
+            for rule in policy.rules() {
+                for pick in self.picks(&rule, &list) {
+                    self.note(&rule, &pick, &mut reasons);
+                    if self.judged[pick.at].rank() == rank {
+                        reasons.keep(pick.at, self.reason(&rule, &pick));
+                    }
                 }
             }
         }
@@ -194,18 +183,13 @@ impl Bench<'_> {
 
     fn reason(&self, rule: &Rule, pick: &Pick) -> String {
         let name = rule.name();
-        let mut reason = match &pick.what {
+        match &pick.what {
             What::Of(period) => format!("{name}: last of {period}"),
             What::Oldest => format!("{name}: oldest, for fewer than {} are there", rule.count),
             What::Number(_) if rule.within.is_some() => format!("{name} of the newest"),
             What::Number(number) if rule.count == UNLIMITED => format!("{name}: number {number}"),
             What::Number(number) => format!("{name}: number {number} of {}", rule.count),
-        };
-        let judged = &self.judged[pick.at];
-        if !judged.is_good() {
-            reason.push_str(&format!(" ({}, did not count)", judged.words()));
         }
-        reason
     }
 
     /// What a rule picks of `list`, newest first.
@@ -238,8 +222,8 @@ impl Bench<'_> {
         let room = periods.len() < count && rule.within.is_none();
         let mut picks: Vec<Pick> = Vec::new();
         for (number, (name, members)) in periods.into_iter().take(count).enumerate() {
-            let best = members.iter().find(|at| self.judged[**at].is_good());
-            let Some(at) = best.or(members.first()).copied() else {
+            let best = members.iter().min_by_key(|at| self.judged[**at].rank());
+            let Some(at) = best.copied() else {
                 continue;
             };
             let instead = members.into_iter().filter(|other| *other != at).collect();
@@ -265,19 +249,19 @@ impl Bench<'_> {
 
     fn verdict(&self, at: usize, reasons: &mut Reasons) -> Verdict {
         let judged = self.judged[at].clone();
-        let (keep, reasons) = match reasons.keep.remove(&at) {
+        let (keep, mut reasons) = match reasons.keep.remove(&at) {
             Some(why) => (true, why),
             None => {
-                let mut why = vec![
-                    reasons
-                        .go
-                        .remove(&at)
-                        .unwrap_or_else(|| "no rule reaches it".into()),
-                ];
-                why.extend(judged.flaws.iter().map(super::judge::Flaw::words));
-                (false, why)
+                let why = reasons.go.remove(&at);
+                (
+                    false,
+                    vec![why.unwrap_or_else(|| "no rule reaches it".into())],
+                )
             }
         };
+        if !judged.flaws.is_empty() {
+            reasons.push(format!("did not count: {}", judged.words()));
+        }
         Verdict {
             id: self.candidates[at].id,
             keep,

@@ -160,6 +160,9 @@ impl Shrunken {
     }
 }
 
+/// Rank of those whose time cannot be believed.
+pub(super) const UNBELIEVED: usize = 4;
+
 /// What is to be thought of one snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
@@ -173,7 +176,22 @@ impl Judged {
     /// Whole, of a plausible size, of a time that can be believed.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.flaws.is_empty() && self.ahead.is_none()
+        self.rank() == 0
+    }
+
+    /// How far it can be relied upon: 0 for a good one, then late, partial, abnormally little, and at last those whose
+    /// time cannot be believed. One of a lower rank never gives way to one of a higher.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        if self.ahead.is_some() {
+            return UNBELIEVED;
+        }
+        let rank = |flaw: &Flaw| match flaw {
+            Flaw::Late => 1,
+            Flaw::Partial => 2,
+            Flaw::Shrunken(_) => 3,
+        };
+        self.flaws.iter().map(rank).max().unwrap_or(0)
     }
 
     /// How little it holds, where that is abnormal.
@@ -198,9 +216,8 @@ impl Judged {
 pub fn judge(candidates: &[Candidate], now: Nanos) -> Vec<Judged> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by_key(|at| candidates[*at].order());
-    // Of each source the newest good one, and the newest of a plausible size, by then.
-    let mut good: BTreeMap<GroupKey, usize> = BTreeMap::new();
-    let mut plausible: BTreeMap<GroupKey, usize> = BTreeMap::new();
+    // Of each source the newest of each rank by then, as far as their sizes are plausible.
+    let mut newest: BTreeMap<GroupKey, [Option<usize>; 3]> = BTreeMap::new();
     let mut judged = vec![Judged::default(); candidates.len()];
     for at in order {
         let candidate = &candidates[at];
@@ -216,15 +233,15 @@ pub fn judge(candidates: &[Candidate], now: Nanos) -> Vec<Judged> {
             judged[at].ahead = Some("its time is later than that at which it was stored");
             continue;
         }
-        let source = candidate.source();
+        let newest = newest.entry(candidate.source()).or_default();
         // What was accepted is the new measure.
         if !candidate.tags.iter().any(|tag| tag == ACCEPTED) {
             let flaws = &mut judged[at].flaws;
             if !candidate.complete {
                 flaws.push(Flaw::Partial);
             }
-            let before = good.get(&source).or_else(|| plausible.get(&source));
-            let before = before.map(|at| (candidates[*at].id, candidates[*at].extent));
+            let best = newest.iter().flatten().next();
+            let before = best.map(|at| (candidates[*at].id, candidates[*at].extent));
             flaws.extend(Shrunken::judge(candidate.extent, before).map(Flaw::Shrunken));
             if candidate
                 .stored
@@ -233,11 +250,8 @@ pub fn judge(candidates: &[Candidate], now: Nanos) -> Vec<Judged> {
                 flaws.push(Flaw::Late);
             }
         }
-        if judged[at].shrunken().is_none() {
-            plausible.insert(source.clone(), at);
-        }
-        if judged[at].is_good() {
-            good.insert(source, at);
+        if let Some(of_rank) = newest.get_mut(judged[at].rank()) {
+            *of_rank = Some(at);
         }
     }
     judged

@@ -7,6 +7,7 @@ mod annotations;
 mod cache;
 mod crash;
 mod damage;
+mod forget;
 mod keys;
 mod lab;
 mod links;

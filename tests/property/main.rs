@@ -6,7 +6,13 @@
 mod common;
 
 mod model;
+mod retention;
 mod sequence;
+
+#[test]
+fn retention_does_what_a_simple_oracle_says() {
+    retention::run(common::rounds(3_000, 100_000));
+}
 
 #[test]
 fn whatever_was_snapshotted_comes_back() {

@@ -20,7 +20,8 @@ use super::FilterArgs;
         duramen forget --keep-within 14d --keep-within-monthly 2y --host web1\n  \
         duramen forget --keep-default --keep-hourly 0 --keep-tag release --group-by host\n  \
         duramen forget 3f2a9c1b\n  \
-        duramen forget --undo 3f2a9c1b\n\n\
+        duramen forget --undo 3f2a9c1b\n  \
+        duramen forget --undo --host web1\n\n\
         DURATION is written like 1y5m7d2h: years, months, w for weeks, days, hours."
 )]
 pub struct ForgetArgs {
@@ -28,8 +29,8 @@ pub struct ForgetArgs {
     #[arg(value_name = "SNAPSHOT", conflicts_with_all = KEEP)]
     pub names: Vec<String>,
 
-    /// Take back that these were forgotten
-    #[arg(long, requires = "names", conflicts_with = "dry_run")]
+    /// Take back that these were forgotten; without names all that can still be taken back
+    #[arg(long, conflicts_with = "dry_run", conflicts_with_all = KEEP)]
     pub undo: bool,
 
     /// Decide and show, but forget nothing

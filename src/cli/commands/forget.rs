@@ -49,7 +49,7 @@ struct NamedObject {
 pub fn run(context: &Context, args: &ForgetArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("forget");
     let repository = opening::open(context, &reporter)?;
-    if !args.names.is_empty() {
+    if args.undo || !args.names.is_empty() {
         let filter = filter_of(&args.filter)?;
         let done = if args.undo {
             forget::undo(&repository, &args.names, &filter)?
@@ -129,7 +129,10 @@ fn words(summary: &ForgetSummary, dry_run: bool) -> String {
     let mut words = String::new();
     for group in &summary.groups {
         words.push_str(&format!("{}:\n", heading(&group.key)));
-        let rows: Vec<Vec<String>> = group.snapshots.iter().map(row).collect();
+        let mut rows: Vec<Vec<String>> = group.snapshots.iter().map(row).collect();
+        if rows.iter().all(|row| row[TAGS].is_empty()) {
+            rows.iter_mut().for_each(|row| drop(row.remove(TAGS)));
+        }
         words.push_str(&text::table(&rows, &[]));
         words.push('\n');
     }
@@ -144,11 +147,14 @@ fn words(summary: &ForgetSummary, dry_run: bool) -> String {
         (_, false) => format!(
             "{} kept, {snapshots} forgotten\n{}",
             text::count(keep),
-            back("ID")
+            back("[ID]")
         ),
     });
     words
 }
+
+/// Column of the tags, which is left out where nobody wears one.
+const TAGS: usize = 3;
 
 fn row(decided: &Decided) -> Vec<String> {
     let known = &decided.known;
@@ -202,8 +208,11 @@ fn named_words(done: &[Named], args: &ForgetArgs) -> String {
         };
         words.push_str(&format!("snapshot {} {what}\n", id.short()));
         if *last && *changed {
-            words.push_str("  its source has no other good snapshot\n");
+            words.push_str("  nothing as good is left of its source\n");
         }
+    }
+    if done.is_empty() {
+        words.push_str("no snapshot is forgotten\n");
     }
     if !forgotten.is_empty() {
         words.push_str(&back(&forgotten.join(" ")));

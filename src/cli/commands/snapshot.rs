@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use duramen::error::{Error, Result};
 use duramen::format::snapshot::State;
-use duramen::id::SnapshotId;
 use duramen::ops::snapshot::{self, Excludes, Input, Shrunken, SnapshotOptions, SnapshotSummary};
 use serde::Serialize;
 
@@ -284,7 +283,7 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
         ));
     }
     if let Some(shrunken) = &summary.shrunken {
-        words.push_str(&shrunken_words(shrunken, summary.id));
+        words.push_str(&shrunken_words(shrunken));
     }
     words.push_str(&match summary.id {
         Some(id) if summary.state == State::Partial => {
@@ -296,25 +295,21 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
     words
 }
 
-/// How little there is, what that means, and how it is said to be right.
-fn shrunken_words(shrunken: &Shrunken, id: Option<SnapshotId>) -> String {
+/// How little there is, and what that means.
+fn shrunken_words(shrunken: &Shrunken) -> String {
     let normal = match &shrunken.before {
         Some((before, extent)) => format!(
-            " ({} had {}, {})",
+            "; {} had {}, {}",
             before.short(),
             text::plural(extent.files, "file", "files"),
             size::show(extent.bytes)
         ),
         None => String::new(),
     };
-    let mut words = format!("abnormal   {}{normal}\n", shrunken.words());
-    if let Some(id) = id {
-        words.push_str(&format!(
-            "           it takes no good snapshot's place; where it is right as it is: duramen annotate {} --accept\n",
-            id.short()
-        ));
-    }
-    words
+    format!(
+        "abnormal   {}{normal}: it takes no good snapshot's place\n",
+        shrunken.words()
+    )
 }
 
 #[cfg(test)]
@@ -369,22 +364,17 @@ mod tests {
     }
 
     #[test]
-    fn an_abnormally_small_snapshot_says_so_and_how_it_is_accepted() {
+    fn an_abnormally_small_snapshot_says_so() {
         let mut summary = summary(State::Complete);
         let extent = |files, bytes| Extent { files, bytes };
         summary.shrunken = Some(Shrunken {
             now: extent(3, 1 << 20),
             before: Some((SessionId([0xcd; 16]), extent(1219, 5 << 30))),
         });
-        assert!(
-            words(&summary, false).contains(
-                "abnormal   shrunken: 0 % of the files and 0 % of the bytes of cdcdcdcd (cdcdcdcd had 1,219 files, \
-                 5.00 GiB)\n           it takes no good snapshot's place; where it is right as it is: duramen \
-                 annotate abababab --accept\n"
-            ),
-            "{}",
-            words(&summary, false)
-        );
+        let words = words(&summary, false);
+        let expected = "abnormal   shrunken: 0 % of the files and 0 % of the bytes of cdcdcdcd; cdcdcdcd had 1,219 files, \
+                        5.00 GiB: it takes no good snapshot's place\n";
+        assert!(words.contains(expected), "{words}");
         let object = documented("snapshot", &object(&summary, false));
         assert_eq!(object["shrunken"]["files"], 3);
         assert_eq!(object["shrunken"]["normal_files"], 1219);

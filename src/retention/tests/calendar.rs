@@ -173,3 +173,39 @@ fn times_at_the_edges_of_what_can_be_written() {
     policy.within = Some("1000y".parse().unwrap());
     assert_eq!(kept_in(&policy, &all, &berlin()), [1, 2]);
 }
+
+#[test]
+fn the_picture_in_the_docs_is_true() {
+    let start = at("2026-08-01T02:00:00Z");
+    let mut nights: Vec<Candidate> = (0..=111)
+        .map(|night| {
+            let mut made = candidate(night, "2026-08-01T02:00:00Z");
+            made.time = start + i64::from(night) * 86_400 * 1_000_000_000;
+            made
+        })
+        .collect();
+    let empty = nights
+        .iter_mut()
+        .find(|night| night.time == at("2026-11-09T02:00:00Z"));
+    empty.unwrap().extent = Extent::default();
+    let policy = Policy {
+        daily: 7,
+        weekly: 4,
+        monthly: 4,
+        ..Policy::default()
+    };
+    let kept = kept(&policy, &nights);
+    let days: Vec<String> = kept
+        .iter()
+        .map(|night| {
+            period::Period::Day
+                .name(nights[usize::from(*night)].time, &TimeZone::UTC)
+                .unwrap()
+        })
+        .collect();
+    let expected = [
+        "08-31", "09-30", "10-31", "11-01", "11-08", "11-14", "11-15", "11-16", "11-17", "11-18",
+        "11-19", "11-20",
+    ];
+    assert_eq!(days, expected.map(|day| format!("2026-{day}")));
+}

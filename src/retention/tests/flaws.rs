@@ -32,11 +32,11 @@ fn thirty_nights_without_the_disk_push_nothing_out() {
     assert_eq!(kept, [1, 2, 3, 29, 30, 31]);
     assert_eq!(
         reasons(&daily(3), &all, 31),
-        "keep: daily: last of 2026-05-31 (empty, did not count)"
+        "keep: daily: last of 2026-05-31; did not count: empty"
     );
     assert_eq!(
         reasons(&daily(3), &all, 20),
-        "forget: no rule reaches it; empty"
+        "forget: no rule reaches it; did not count: empty"
     );
     for policy in [
         Policy {
@@ -69,7 +69,7 @@ fn a_period_prefers_its_newest_good_one() {
     assert_eq!(kept(&daily(1), &all), [2]);
     assert_eq!(
         reasons(&daily(1), &all, 3),
-        "forget: daily: 02020202 stands for 2026-05-01; partial"
+        "forget: daily: 02020202 stands for 2026-05-01; did not count: partial"
     );
     // The newest of all is there too where the rule is about single snapshots.
     let last = Policy {
@@ -89,7 +89,7 @@ fn a_source_that_is_always_partial_is_thinned_as_any_other() {
     };
     assert_eq!(
         reasons(&none, &all, 20),
-        "keep: best one left of its source"
+        "keep: best one left of its source; did not count: partial"
     );
 }
 
@@ -258,7 +258,7 @@ fn a_client_that_lies_about_its_time_pushes_nothing_out() {
     assert_eq!(kept[..3], before);
     assert_eq!(
         reasons(&daily(3), &all, 109),
-        "forget: daily: 09090909 stands for 2026-05-09; stored long after its time"
+        "forget: daily: 09090909 stands for 2026-05-09; did not count: stored long after its time"
     );
     // Those ahead of the storage's clock stay and are reported.
     assert_eq!(kept.len(), 3 + 17);
@@ -291,6 +291,24 @@ fn a_repository_that_moved_is_thinned_as_before() {
         assert!(kept(&daily(5), &all).len() >= 5);
     }
     assert_eq!(kept(&daily(5), &all), [104, 105, 106, 107, 108]);
+}
+
+#[test]
+fn each_rank_gives_way_to_no_worse_one() {
+    // Moved, then partial every night, then not mounted: the first are all that is whole, the second all that is large.
+    let mut all: Vec<Candidate> = (1..=9).map(|day| night(day, day)).collect();
+    for one in &mut all[..3] {
+        one.stored = Some(at("2026-06-01T00:00:00Z"));
+    }
+    for one in &mut all[3..6] {
+        *one = partial(one.clone());
+    }
+    for one in &mut all[6..] {
+        *one = holding(one.clone(), 0, 0);
+    }
+    let ranks: Vec<usize> = judge(&all, at(NOW)).iter().map(Judged::rank).collect();
+    assert_eq!(ranks, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+    assert_eq!(kept(&daily(2), &all), [2, 3, 5, 6, 8, 9]);
 }
 
 #[test]
