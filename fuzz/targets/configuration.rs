@@ -11,7 +11,10 @@ fn look(data: &[u8]) {
     let _ = State::decode(data);
     let block = "# duramen begin x: y\n# duramen end x\n";
     if let Ok(with) = crontab::with_block(data, "x", block) {
-        assert_eq!(crontab::block_in(&with, "x").ok().flatten().as_deref(), Some(block));
+        assert_eq!(
+            crontab::block_in(&with, "x").ok().flatten().as_deref(),
+            Some(block)
+        );
     }
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -25,7 +28,11 @@ fn look(data: &[u8]) {
     };
     match Config::parse(text, base) {
         Ok(config) => lines(&tasks(&config)).iter().for_each(again),
-        Err(findings) => assert!(findings.iter().all(|finding| finding.line > 0 && finding.column > 0)),
+        Err(findings) => assert!(
+            findings
+                .iter()
+                .all(|finding| finding.line > 0 && finding.column > 0)
+        ),
     }
 }
 
