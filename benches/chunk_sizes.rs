@@ -132,6 +132,7 @@ impl Store {
         let credential = Credential::KeyFile(new_key_file().unwrap());
         let environment = Environment {
             cache: Some(folder.path().join("cache")),
+            state: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             clock: Arc::new(SystemClock::default()),
             host: "bench".into(),

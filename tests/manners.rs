@@ -5,6 +5,8 @@
 mod common;
 #[path = "manners/keep.rs"]
 mod keep;
+#[path = "manners/trust.rs"]
+mod trust;
 
 #[path = "manners/calendar.rs"]
 mod calendar;

@@ -195,6 +195,12 @@ fn without_hash(mut file: Vec<u8>) -> Vec<u8> {
     file
 }
 
+/// What a machine remembers of a repository.
+fn memory() -> Vec<u8> {
+    let (mark, snapshot) = ("cd".repeat(32), SESSION.hex());
+    format!("duramen-memory-1\nring 2 1 {mark}\nsnapshot {snapshot}\n").into_bytes()
+}
+
 /// Every seed: target, name, bytes.
 fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
     let directory = PackDirectory {
@@ -342,7 +348,20 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
             "segment",
             [&(plain.len() as u32).to_le_bytes()[..], &packed].concat(),
         ),
+        ("memory", "memory", memory()),
+        (
+            "recovery_words",
+            "zero",
+            format!("{}art", "abandon ".repeat(23)).into_bytes(),
+        ),
     ])
+}
+
+#[test]
+fn seeds_that_are_no_stored_bytes_are_what_they_should_be() {
+    assert!(duramen::repository::Memory::decode(&memory()).is_some());
+    let words = format!("{}art", "abandon ".repeat(23));
+    duramen::repository::from_recovery_words(words.as_bytes()).unwrap();
 }
 
 #[test]

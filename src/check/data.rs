@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Lost, Named, Report, place_sum};
+use super::{Lost, Named, Options, Report, place_sum};
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, PackId};
 use crate::index::{FramePlace, Location};
@@ -26,20 +26,21 @@ struct Outcome {
     whole: bool,
 }
 
-/// Reads and verifies every pack that a segment names and that is there.
+/// Reads and verifies the packs that a segment names and that are there, all or those that `options` choose.
 pub fn read_packs(
     repository: &Repository,
     named: &Named,
+    options: &Options,
     lost: &mut Lost,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut packs: Vec<(PackId, u64)> = named
+    let packs = named
         .iter()
         .map(|(id, pack)| (*id, pack.size))
         .filter(|(id, _)| !lost.packs.contains(id))
         .collect();
-    packs.sort_unstable();
+    let packs: Vec<(PackId, u64)> = options.read.choose(packs, options.seed);
     progress.expect(packs.len() as u64, packs.iter().map(|(_, size)| size).sum());
     let read = AtomicU64::new(0);
     let pool = rayon::ThreadPoolBuilder::new()
@@ -55,6 +56,7 @@ pub fn read_packs(
     };
     let outcomes: Vec<Option<Outcome>> =
         pool.install(|| packs.par_iter().map(verify).collect::<Result<_>>())?;
+    report.files_read += packs.len() as u64;
     report.bytes_read += read.load(Ordering::Relaxed);
     for outcome in outcomes.into_iter().flatten() {
         for error in &outcome.errors {

@@ -4,7 +4,12 @@
 //! stops at the first finding, and nothing found wrong is trusted further.
 
 mod data;
+mod scrub;
+mod subset;
 mod trees;
+
+pub use scrub::scrub;
+pub use subset::ReadData;
 
 use std::collections::{HashMap, HashSet};
 
@@ -44,7 +49,9 @@ pub struct Report {
     pub chunks: u64,
     /// Different tree pages.
     pub trees: u64,
-    /// Bytes of packs read.
+    /// Stored files read whole: packs where data is checked, everything where files are scrubbed.
+    pub files_read: u64,
+    /// Bytes of those files.
     pub bytes_read: u64,
     /// The first findings.
     pub findings: Vec<Finding>,
@@ -99,35 +106,70 @@ struct Lost {
     dead: HashSet<PackId>,
 }
 
-/// Checks everything; reads all packs where `read_data`.
+/// What to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only what these need; none for the whole repository.
+    pub snapshots: Option<Vec<Snapshot>>,
+    /// Which packs to read.
+    pub read: ReadData,
+    /// Decides which packs a random subset takes.
+    pub seed: u64,
+}
+
+/// Checks everything, or what the chosen snapshots need.
 ///
 /// # Errors
 /// Only what makes checking impossible: the storage cannot be listed, or the user interrupts.
-pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) -> Result<Report> {
+pub fn check(
+    repository: &Repository,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
-    let standing = repository.standing(&mut |id, error| {
-        report.add(progress, crate::repository::snapshot_name(&id), &error);
-        Ok(())
-    })?;
-    let snapshots: Vec<Snapshot> = standing.into_iter().map(|(snapshot, _)| snapshot).collect();
+    let snapshots = match &options.snapshots {
+        Some(chosen) => chosen.clone(),
+        None => {
+            let standing = repository.standing(&mut |id, error| {
+                report.add(progress, crate::repository::snapshot_name(&id), &error);
+                Ok(())
+            })?;
+            check_memory(repository, &mut report, progress)?;
+            check_slots(repository, &mut report, progress)?;
+            for (name, error) in repository.unreadable_records()? {
+                report.add(progress, name, &error);
+            }
+            standing.into_iter().map(|(snapshot, _)| snapshot).collect()
+        }
+    };
     report.snapshots = snapshots.len() as u64;
-    check_slots(repository, &mut report, progress)?;
-    for (name, error) in repository.unreadable_records()? {
-        report.add(progress, name, &error);
-    }
     progress.phase("check index");
-    let named = check_segments(repository, &mut report, progress)?;
+    let mut named = check_segments(repository, &mut report, progress)?;
+    if options.snapshots.is_some() {
+        // What is wrong with it has been named above.
+        let _ = repository.index().refresh();
+        let needed = trees::needed_packs(repository, &snapshots, &named, progress)?;
+        named.retain(|id, _| needed.contains(id));
+    }
     // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
     let tombstones = repository.tombstones().unwrap_or_default();
     let mut lost = Lost {
         dead: tombstones.into_iter().flat_map(|it| it.packs).collect(),
         ..Lost::default()
     };
-    check_packs(repository, &named, &mut lost, &mut report, progress)?;
-    if read_data {
+    let whole = options.snapshots.is_none();
+    check_packs(repository, &named, whole, &mut lost, &mut report, progress)?;
+    if options.read != ReadData::None {
         progress.phase("check packs");
-        data::read_packs(repository, &named, &mut lost, &mut report, progress)?;
+        data::read_packs(
+            repository,
+            &named,
+            options,
+            &mut lost,
+            &mut report,
+            progress,
+        )?;
     }
     progress.phase("check trees");
     if let Err(error) = repository.index().refresh() {
@@ -136,6 +178,27 @@ pub fn check(repository: &Repository, read_data: bool, progress: &dyn Progress) 
     }
     trees::walk(repository, &snapshots, &named, &lost, &mut report, progress)?;
     Ok(report)
+}
+
+/// What this machine saw before must still be there.
+fn check_memory(
+    repository: &Repository,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let recalled = repository.recall()?;
+    let errors = recalled.errors();
+    for error in &errors {
+        let subject = error.subject_text().unwrap_or_default().to_owned();
+        report.add(progress, subject, error);
+    }
+    if !errors.is_empty() {
+        report.remark(progress, "memory of this machine", &recalled.cure());
+    }
+    if let Some(error) = &recalled.unkept {
+        report.remark(progress, "memory of this machine", &error.to_string());
+    }
+    Ok(())
 }
 
 fn check_slots(
@@ -220,6 +283,7 @@ fn name_packs(named: &mut Named, segment: &Segment) {
 fn check_packs(
     repository: &Repository,
     named: &Named,
+    whole: bool,
     lost: &mut Lost,
     report: &mut Report,
     progress: &dyn Progress,
@@ -232,7 +296,7 @@ fn check_packs(
             None => foreign += 1,
         }
     }
-    report.packs = there.len() as u64;
+    report.packs = if whole { there.len() } else { named.len() } as u64;
     let mut ids: Vec<&PackId> = named.keys().collect();
     ids.sort_unstable();
     for id in ids {
@@ -248,6 +312,9 @@ fn check_packs(
             let error = Error::damage(what).subject(pack_name(id));
             report.add(progress, pack_name(id), &error);
         }
+    }
+    if !whole {
+        return Ok(());
     }
     let known = |id: &&PackId| named.contains_key(*id) || lost.dead.contains(*id);
     let unnamed = there.keys().filter(|id| !known(id)).count();

@@ -1,5 +1,6 @@
 //! Walking every snapshot's tree: each page once, however many snapshots share it.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use super::{Lost, Named, Report};
@@ -8,7 +9,7 @@ use crate::format::codec;
 use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{ListPage, TreePage};
 use crate::format::snapshot::{Snapshot, SourceRecord};
-use crate::id::ChunkId;
+use crate::id::{ChunkId, PackId};
 use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
@@ -22,6 +23,30 @@ struct Walk<'c> {
     progress: &'c dyn Progress,
     /// Pages that were looked at, whatever came of it.
     seen: HashSet<ChunkId>,
+    /// Packs of all places of all chunks that were asked for.
+    needed: RefCell<HashSet<PackId>>,
+}
+
+/// Hears nothing but the wish to stop.
+struct OnlyStops<'p>(&'p dyn Progress);
+
+impl Progress for OnlyStops<'_> {
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+}
+
+/// Every pack in which something lies that these snapshots need. What is found wrong on the way is told by [`walk`].
+pub fn needed_packs(
+    repository: &Repository,
+    snapshots: &[Snapshot],
+    named: &Named,
+    progress: &dyn Progress,
+) -> Result<HashSet<PackId>> {
+    let (mut report, lost) = (Report::default(), Lost::default());
+    let quiet = OnlyStops(progress);
+    let walk = walked(repository, snapshots, named, &lost, &mut report, &quiet)?;
+    Ok(walk.needed.into_inner())
 }
 
 /// A page to be looked at.
@@ -43,6 +68,21 @@ pub fn walk(
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let trees = walked(repository, snapshots, named, lost, report, progress)?
+        .seen
+        .len();
+    report.trees = trees as u64;
+    Ok(())
+}
+
+fn walked<'c>(
+    repository: &'c Repository,
+    snapshots: &[Snapshot],
+    named: &'c Named,
+    lost: &'c Lost,
+    report: &'c mut Report,
+    progress: &'c dyn Progress,
+) -> Result<Walk<'c>> {
     let mut walk = Walk {
         repository,
         named,
@@ -50,6 +90,7 @@ pub fn walk(
         report,
         progress,
         seen: HashSet::new(),
+        needed: RefCell::default(),
     };
     // Newest first: where several snapshots share what is damaged, the newest is named.
     for snapshot in snapshots.iter().rev() {
@@ -58,8 +99,7 @@ pub fn walk(
             walk.tree(root, place)?;
         }
     }
-    walk.report.trees = walk.seen.len() as u64;
-    Ok(())
+    Ok(walk)
 }
 
 impl Walk<'_> {
@@ -86,6 +126,9 @@ impl Walk<'_> {
         let mut places = self.repository.index().locate_all(id)?;
         // What only a cache on this machine says is no part of the repository.
         places.retain(|place| self.named.contains_key(&place.frame.pack));
+        self.needed
+            .borrow_mut()
+            .extend(places.iter().map(|place| place.frame.pack));
         if places.is_empty() {
             return lacking("is named by no segment");
         }

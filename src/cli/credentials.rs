@@ -212,6 +212,7 @@ fn run(command: &OsStr) -> Result<Zeroizing<Vec<u8>>> {
         .arg("-c")
         .arg(command)
         .env_remove("DURAMEN_PASSWORD")
+        .env_remove("DURAMEN_NEW_PASSWORD")
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| Error::io_named("start", NAME, error))?;
@@ -229,6 +230,57 @@ fn run(command: &OsStr) -> Result<Zeroizing<Vec<u8>>> {
             .hint("run it by hand: it must print the passphrase and exit with 0"));
     }
     Ok(secret)
+}
+
+/// The whole of a small secret file.
+///
+/// # Errors
+/// As the system says; [`Kind::Usage`] where it is too long.
+pub fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    read_secret(open(path)?, &path.display().to_string())
+}
+
+/// Asks for `count` recovery words, one after the other or several at once; one that `known` does not know is asked
+/// for again at once.
+///
+/// # Errors
+/// [`Kind::WrongKey`] where a word is mistyped again and again; otherwise as [`ask`].
+pub fn ask_words(
+    count: usize,
+    known: fn(&str) -> Option<&'static str>,
+) -> Result<Zeroizing<Vec<u8>>> {
+    const TRIES: usize = 10;
+    let mut words = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX));
+    let (mut have, mut failed, mut again) = (0, 0, "");
+    while have < count {
+        let line = prompt(&format!(
+            "{again}word {} of {count} (not shown): ",
+            have + 1
+        ))?;
+        again = "";
+        let line = std::str::from_utf8(&line).unwrap_or_default();
+        for typed in line.split_ascii_whitespace() {
+            let Some(word) = known(typed) else {
+                failed += 1;
+                if failed == TRIES {
+                    return Err(Error::new(
+                        Kind::WrongKey,
+                        format!("word {} is not in the list of words that can be", have + 1),
+                    )
+                    .subject("the recovery words")
+                    .hint(
+                        "compare it with the paper; the first four letters of each word are enough",
+                    ));
+                }
+                again = "that is no word of the list; ";
+                break;
+            };
+            words.extend_from_slice(word.as_bytes());
+            words.push(b' ');
+            have += 1;
+        }
+    }
+    Ok(words)
 }
 
 /// Asks for the passphrase of a repository.

@@ -54,6 +54,8 @@ pub struct Environment {
     pub repository: Option<OsString>,
     /// `DURAMEN_PASSWORD`, taken as it is.
     pub password: Option<Zeroizing<Vec<u8>>>,
+    /// `DURAMEN_NEW_PASSWORD`, for a key slot that is to be made.
+    pub new_password: Option<Zeroizing<Vec<u8>>>,
     /// `DURAMEN_PASSWORD_FILE`.
     pub password_file: Option<PathBuf>,
     /// `DURAMEN_PASSWORD_COMMAND`.
@@ -109,6 +111,7 @@ impl Environment {
             file: FileSettings::default(),
             repository: var("DURAMEN_REPOSITORY"),
             password: var("DURAMEN_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
+            new_password: var("DURAMEN_NEW_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
             password_file: var("DURAMEN_PASSWORD_FILE").map(PathBuf::from),
             password_command: var("DURAMEN_PASSWORD_COMMAND"),
             key_file: var("DURAMEN_KEY_FILE").map(PathBuf::from),

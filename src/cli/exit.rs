@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use duramen::error::Kind;
 use duramen::format::snapshot::State;
-use duramen::ops::check::CheckSummary;
 use duramen::ops::prune::PruneReport;
 use duramen::ops::restore::RestoreSummary;
 
@@ -57,9 +56,9 @@ pub fn of_restore(summary: &RestoreSummary) -> ExitCode {
     }
 }
 
-/// The code of a check that went to its end.
-pub fn of_check(summary: &CheckSummary) -> ExitCode {
-    if summary.findings.iter().any(|finding| finding.damage) {
+/// The code of a check or a scrub that went to its end and found so much damage.
+pub fn of_check(damage_count: u64) -> ExitCode {
+    if damage_count > 0 {
         of_error(Kind::Damage)
     } else {
         DONE

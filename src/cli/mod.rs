@@ -77,7 +77,13 @@ pub fn command() -> clap::Command {
         .get_after_help()
         .map(ToString::to_string)
         .unwrap_or_default();
-    command.after_help(format!("{after}\n\n{}", exit::help()))
+    command
+        .after_help(format!("{after}\n\n{}", exit::help()))
+        .mut_subcommand("forget", |forget| {
+            args::PRUNE_HOW.iter().fold(forget, |forget, flag| {
+                forget.mut_arg(flag, |flag| flag.requires("prune"))
+            })
+        })
 }
 
 fn parse() -> std::result::Result<Cli, ExitCode> {
@@ -158,6 +164,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Tag(args) => commands::annotate::tag(context, &args),
         Command::Prune(args) => commands::prune::run(context, &args),
         Command::Check(args) => commands::check::run(context, &args),
+        Command::Scrub(_) => commands::scrub::run(context),
         Command::Key(args) => commands::key::run(context, &args.command),
         Command::Run(args) => commands::run::run(context, &args),
         Command::Schedule(args) => commands::schedule::run(context, &args.command),

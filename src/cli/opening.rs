@@ -25,6 +25,7 @@ pub fn options(context: &Context, place: &Place) -> Result<OpenOptions> {
         location: place.location()?,
         credentials: Vec::new(),
         cache: places::cache_folder(&context.global, &context.environment)?,
+        state: places::state_folder(&context.environment),
         threads: match context.global.threads {
             Some(threads) => threads,
             None => context.environment.threads()?.unwrap_or(0),

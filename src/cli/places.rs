@@ -130,16 +130,14 @@ pub fn cache_folder(global: &Global, environment: &Environment) -> Result<Option
     }
 }
 
-/// `$XDG_STATE_HOME/duramen`: what runs remember of each other.
-///
-/// # Errors
-/// [`Kind::Usage`] where there is no home to put it in.
-pub fn state_folder(environment: &Environment) -> Result<PathBuf> {
-    match (&environment.xdg_state, &environment.home) {
-        (Some(state), _) => Ok(state.join("duramen")),
-        (None, Some(home)) => Ok(home.join(".local/state/duramen")),
-        (None, None) => Err(no_home("what runs remember", "set HOME or XDG_STATE_HOME")),
-    }
+/// Where this machine remembers what it saw of each repository; none where there is no home. Not in the cache, which
+/// may be thrown away at any time.
+pub fn state_folder(environment: &Environment) -> Option<PathBuf> {
+    let base = match (&environment.xdg_state, &environment.home) {
+        (Some(state), _) => state.clone(),
+        (None, home) => home.as_ref()?.join(".local/state"),
+    };
+    Some(base.join("duramen"))
 }
 
 /// Makes a folder and what is missing above it, for its owner alone.

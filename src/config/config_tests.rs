@@ -44,7 +44,7 @@ fn what_the_example_has_commented_out_passes_too() {
     assert_eq!(config.sources.len(), 3, "{text}");
     assert_eq!(config.hooks.on_failure.len(), 2);
     assert_eq!(config.schedule.jitter, 600);
-    assert!(config.schedule.check_read_data);
+    assert_eq!(config.schedule.check_read, ReadData::Percent(5.0));
     assert_eq!(config.log, Some("/var/log/duramen.log".into()));
     let home = &config.sources[0];
     assert_eq!(home.excludes.larger_than, Some(2 << 30));
@@ -144,6 +144,20 @@ fn what_makes_no_sense_is_named_with_place_and_cure() {
             "daily at 02:30",
         ),
         ("[schedule]\njitter = \"2d\"", 2, 10, "delay", "10m"),
+        (
+            "[schedule]\ncheck-read-data = true\ncheck-read-data-subset = \"5%\"",
+            3,
+            26,
+            "already",
+            "take out",
+        ),
+        (
+            "[schedule]\ncheck-read-data-subset = \"9/3\"",
+            2,
+            26,
+            "1 <= n <= m",
+            "20G",
+        ),
         (
             "[schedule]\nbackup = \"daily\"",
             2,

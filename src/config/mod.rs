@@ -23,6 +23,7 @@ pub use source::{Source, What};
 pub use when::When;
 
 use crate::error::{Error, Kind, Result};
+use crate::ops::check::ReadData;
 use read::{Reader, Table};
 
 /// No configuration is longer, in bytes.
@@ -75,8 +76,8 @@ pub struct Schedule {
     pub prune: Option<When>,
     /// Checking the repository.
     pub check: Option<When>,
-    /// Whether the check reads all data.
-    pub check_read_data: bool,
+    /// What the check reads besides the structure.
+    pub check_read: ReadData,
     /// Longest random delay before a scheduled run, in seconds.
     pub jitter: u32,
 }
@@ -89,7 +90,7 @@ impl Default for Schedule {
             forget: at("daily at 03:30"),
             prune: at("weekly on sunday at 03:30"),
             check: at("monthly on 1 at 03:30"),
-            check_read_data: false,
+            check_read: ReadData::None,
             jitter: 0,
         }
     }
@@ -213,13 +214,32 @@ impl Schedule {
             forget: when("forget", default.forget),
             prune: when("prune", default.prune),
             check: when("check", default.check),
-            check_read_data: table.flag("check-read-data"),
+            check_read: check_read(&table),
             jitter: table
                 .parsed(table.text("jitter"), jitter)
                 .unwrap_or(default.jitter),
         };
         table.finish();
         read
+    }
+}
+
+fn check_read(table: &Table<'_, '_>) -> ReadData {
+    let all = table.flag("check-read-data");
+    let subset = table.text("check-read-data-subset");
+    match (all, subset) {
+        (true, Some(subset)) => {
+            table.find(
+                subset.span,
+                "all data is read already",
+                "take out check-read-data or check-read-data-subset",
+            );
+            ReadData::All
+        }
+        (true, None) => ReadData::All,
+        (false, subset) => table
+            .parsed(subset, ReadData::subset)
+            .unwrap_or(ReadData::None),
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Purpose {
     RingBody,
     /// Authentication of key rings, from the secret that every slot carries.
     RingMac,
+    /// What a client remembers of a sealing root, from that root; never stored in a repository.
+    RootMark,
 }
 
 impl Purpose {
@@ -68,6 +70,7 @@ impl Purpose {
             Purpose::RingWrap => "duramen 2026-11 v1 ring wrap",
             Purpose::RingBody => "duramen 2026-11 v1 ring body",
             Purpose::RingMac => "duramen 2026-11 v1 ring mac",
+            Purpose::RootMark => "duramen 2026-11 v1 root mark",
         }
     }
 

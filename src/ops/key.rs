@@ -1,10 +1,15 @@
-//! Key slots: list, add, remove.
+//! Key slots: list, add, change, remove, rotate, and write down.
 
-use super::open::Credential;
+use super::open::{Credential, OpenOptions};
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-use crate::id::SlotId;
+use crate::format::file::{FileType, RecordHeader};
+use crate::id::{RepositoryId, SlotId};
+use crate::limits::RECORD_BYTES_MAX;
+pub use crate::repository::{RECOVERY_WORDS, from_recovery_words, recovery_word};
 use crate::repository::{Repository, RingSlot, SlotCost};
+use crate::repository::{new_key_file, read_config_file, recovery_words};
+use zeroize::Zeroizing;
 
 /// One key slot, as `key list` shows it.
 #[derive(Debug, Clone)]
@@ -98,4 +103,65 @@ pub fn remove(repository: &Repository, slot: &str, force: bool) -> Result<SlotIn
     let info = info(repository, chosen, false)?;
     repository.remove_slot(&info.id)?;
     Ok(info)
+}
+
+/// Changes the passphrase that opened the repository just now: the new slot is there before the old one goes.
+///
+/// # Errors
+/// [`Kind::Usage`] where a key file opened it, and whatever the storage says.
+pub fn passwd(repository: &Repository, credential: &Credential) -> Result<SlotInfo> {
+    let slot = repository.replace_slot(credential)?;
+    info(repository, slot, false)
+}
+
+/// Makes a new sealing key that seals everything from now on; returns its number.
+///
+/// # Errors
+/// [`Kind::Conflict`], and whatever the storage says.
+pub fn rotate(repository: &Repository) -> Result<u32> {
+    repository.rotate()
+}
+
+/// The label of slots that recovery words open.
+pub const RECOVERY_LABEL: &str = "recovery words";
+
+/// Adds a slot with a new random key, and returns the key as words: for paper, and nowhere else.
+///
+/// # Errors
+/// Whatever the storage says.
+pub fn export(repository: &Repository) -> Result<(SlotInfo, Zeroizing<String>)> {
+    let key = new_key_file()?;
+    // Before the slot is stored, so that no slot is ever without its words.
+    let words = recovery_words(&key)?;
+    let slot = repository.add_slot(&Credential::KeyFile(key), RECOVERY_LABEL)?;
+    Ok((info(repository, slot, false)?, words))
+}
+
+/// Tries a key that words stood for: the id of the repository that it opens.
+///
+/// # Errors
+/// [`Kind::WrongKey`] naming the repository's id, so that it can be compared with the paper; as opening one.
+pub fn try_recovered(options: &OpenOptions, key: &Zeroizing<Vec<u8>>) -> Result<RepositoryId> {
+    let storage = options.storage()?;
+    let credential = Credential::KeyFile(key.clone());
+    let opened = Repository::open(storage.clone(), &[credential], options.environment());
+    opened.map(|repository| repository.id()).map_err(|error| {
+        if error.kind() != Kind::WrongKey {
+            return error;
+        }
+        let config = read_config_file(&*storage);
+        let id = config.and_then(|file| {
+            let (_, header, _) = RecordHeader::split(FileType::Config, &file, RECORD_BYTES_MAX)?;
+            Ok(header.repository.hex())
+        });
+        Error::new(
+            Kind::WrongKey,
+            "the words are whole, but they open no key slot of this repository",
+        )
+        .subject(storage.describe())
+        .hint(format!(
+            "its id is {}: compare that with the paper; where it is the same, the slot of these words was removed",
+            id.unwrap_or_default()
+        ))
+    })
 }

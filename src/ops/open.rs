@@ -19,6 +19,8 @@ pub struct OpenOptions {
     pub credentials: Vec<Credential>,
     /// Folder under which the index cache may live; none keeps the index in memory.
     pub cache: Option<PathBuf>,
+    /// Folder in which this machine remembers what it saw of each repository; none remembers nothing.
+    pub state: Option<PathBuf>,
     /// Worker threads; 0 means one a core.
     pub threads: usize,
 }
@@ -46,6 +48,7 @@ impl OpenOptions {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Environment {
             cache: self.cache.clone(),
+            state: self.state.clone(),
             threads: if self.threads == 0 {
                 cores()
             } else {

@@ -16,6 +16,7 @@ pub fn run(
     dry_run: bool,
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
+    super::recall::tell(repository, !dry_run, progress)?;
     if dry_run {
         crate::gc::rehearse(repository, options, progress)
     } else {

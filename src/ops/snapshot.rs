@@ -123,6 +123,7 @@ pub fn run(
     let started = environment.clock.now();
     let opened = open(repository, options, started)?;
     progress.phase("snapshot");
+    super::recall::tell(repository, true, progress)?;
     if options.dry_run {
         let session = repository.rehearse()?;
         return attempt(repository, &session, options, opened, started, progress);
@@ -250,6 +251,7 @@ fn attempt(
     };
     if !options.dry_run {
         repository.commit(session, &snapshot, &relied)?;
+        repository.remember(session.id);
     }
     before.push(Candidate::of(&snapshot, snapshot.tags.clone()));
     let shrunken = judge(&before, finished)

@@ -32,7 +32,7 @@ impl Repository {
         self.unlocked.slot
     }
 
-    fn newest_ring(&self) -> Result<Ring> {
+    pub(super) fn newest_ring(&self) -> Result<Ring> {
         ring::newest(&*self.storage, self.id(), &self.unlocked)
     }
 
@@ -114,7 +114,10 @@ impl Repository {
             Ok(())
         });
         if let Err(error) = changed {
-            let _ = self.storage.delete(&slot_name(&id));
+            // Only where the ring certainly does not name it: a put that was not answered may have arrived.
+            if matches!(error.kind(), Kind::Limit | Kind::Conflict) {
+                let _ = self.storage.delete(&slot_name(&id));
+            }
             return Err(error);
         }
         Ok(added)
@@ -141,15 +144,59 @@ impl Repository {
                 .hint("add another with `duramen key add` first"));
             }
             removed = Some(ring.slots.remove(at));
-            let epoch = ring.seal_roots.last().map_or(1, |root| root.epoch + 1);
-            ring.seal_roots.push(SealRoot {
-                epoch,
-                root: random::array()?,
-            });
-            Ok(())
+            new_seal_root(ring).map(drop)
         })?;
         self.storage.delete(&slot_name(id))?;
         removed.ok_or_else(|| Error::new(Kind::Failed, "nothing was removed"))
+    }
+
+    /// Puts `credential` in the place of the slot that this process opened: the new slot stands before the old one
+    /// goes, so whatever stops it, one of the two opens the repository.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where the slot's kind is another, and as [`Repository::add_slot`].
+    pub fn replace_slot(&self, credential: &Credential) -> Result<RingSlot> {
+        let current = self.current_slot();
+        let slots = self.slots()?;
+        let old = slots
+            .iter()
+            .find(|slot| slot.id == current)
+            .ok_or_else(|| {
+                Error::new(Kind::NotFound, "there is no such key").subject(current.short())
+            })?;
+        if old.kind != credential.kind() {
+            return Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "the repository was opened by a {}, not by a {}",
+                    old.kind.word(),
+                    credential.kind().word()
+                ),
+            )
+            .subject(current.short())
+            .hint("open it with the passphrase that is to be changed, or use `duramen key add` and `duramen key remove`"));
+        }
+        let added = self.add_slot(credential, &old.label)?;
+        match self.remove_slot(&current) {
+            // Somebody else removed it meanwhile.
+            Err(error) if error.kind() == Kind::NotFound => Ok(added),
+            removed => removed.map(|_| added),
+        }
+    }
+
+    /// Makes a new generation of the key ring with a new sealing root, wrapped to all slots; returns its epoch. Who
+    /// opens the repository from now on seals under it. Chunk ids and cuts stay, so nothing is stored twice.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where others keep changing the keys, and whatever the storage says.
+    pub fn rotate(&self) -> Result<u32> {
+        self.config.check_write()?;
+        let mut epoch = 0;
+        self.change_ring(|ring| {
+            epoch = new_seal_root(ring)?;
+            Ok(())
+        })?;
+        Ok(epoch)
     }
 
     fn change_ring(&self, mut change: impl FnMut(&mut Ring) -> Result<()>) -> Result<()> {
@@ -168,4 +215,16 @@ impl Repository {
         )
         .hint("try again"))
     }
+}
+
+fn new_seal_root(ring: &mut Ring) -> Result<u32> {
+    let newest = ring.seal_roots.last().map_or(0, |root| root.epoch);
+    let epoch = newest
+        .checked_add(1)
+        .ok_or_else(|| Error::new(Kind::Limit, "no more sealing keys can be numbered"))?;
+    ring.seal_roots.push(SealRoot {
+        epoch,
+        root: random::array()?,
+    });
+    Ok(epoch)
 }

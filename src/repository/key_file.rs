@@ -17,11 +17,13 @@ fn checksum(key: &[u8; 32]) -> String {
 /// # Errors
 /// Without randomness.
 pub fn new_key_file() -> Result<Zeroizing<Vec<u8>>> {
-    let key = random::secret()?;
-    let digits = Zeroizing::new(to_hex(&*key));
-    Ok(Zeroizing::new(
-        format!("{PREFIX} {} {}\n", *digits, checksum(&key)).into_bytes(),
-    ))
+    Ok(text(&*random::secret()?))
+}
+
+/// A key as the text of a key file.
+pub fn text(key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    let digits = Zeroizing::new(to_hex(key));
+    Zeroizing::new(format!("{PREFIX} {} {}\n", *digits, checksum(key)).into_bytes())
 }
 
 /// The key in a key file's text.

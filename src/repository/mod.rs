@@ -7,7 +7,9 @@ mod admin;
 mod annotations;
 mod create;
 mod key_file;
+mod memory;
 mod reader;
+mod recovery;
 mod ring;
 mod rules;
 mod session;
@@ -29,7 +31,9 @@ pub use admin::SlotCost;
 pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
 pub use key_file::new_key_file;
+pub use memory::{Memory, Recalled};
 pub use reader::FrameCache;
+pub use recovery::{RECOVERY_WORDS, from_recovery_words, recovery_word, recovery_words};
 pub(crate) use rules::Rule;
 pub use session::Session;
 pub use sessions::{LiveSession, Seen};
@@ -55,6 +59,8 @@ use crate::storage::Storage;
 pub struct Environment {
     /// Folder under which index caches live, one folder a repository; none keeps the index in memory.
     pub cache: Option<PathBuf>,
+    /// Folder in which this machine remembers what it saw, one file a repository; none remembers nothing.
+    pub state: Option<PathBuf>,
     /// Worker threads, at least 1.
     pub threads: usize,
     /// Where the time comes from.
@@ -72,7 +78,7 @@ pub struct Repository {
     index: Arc<Index>,
     config: Config,
     environment: Environment,
-    unlocked: slots::Unlocked,
+    unlocked: Arc<slots::Unlocked>,
     frames: FrameCache,
     /// The rule that a simulation leaves out.
     #[cfg(test)]
@@ -81,7 +87,11 @@ pub struct Repository {
 
 const CONFIG: &str = "config";
 
-fn read_config_file(storage: &dyn Storage) -> Result<Vec<u8>> {
+/// The config's whole file.
+///
+/// # Errors
+/// [`Kind::NoRepository`] where there is none, and whatever the storage says.
+pub fn read_config_file(storage: &dyn Storage) -> Result<Vec<u8>> {
     storage
         .read(CONFIG, RECORD_BYTES_MAX as u64)
         .map_err(|error| match error.kind() {
@@ -124,9 +134,12 @@ impl Repository {
             .map_err(|error| error.or_subject(|| CONFIG.into()))?
             .1
             .repository;
-        let unlocked = slots::unlock(&*storage, id, credentials)?;
+        let unlocked = Arc::new(slots::unlock(&*storage, id, credentials)?);
         let ring = ring::newest(&*storage, id, &unlocked)?;
-        let keys = Arc::new(Keys::new(id, &ring)?);
+        let mut keys = Keys::new(id, &ring)?;
+        let (again, slot) = (storage.clone(), unlocked.clone());
+        keys.read_newer_with(Box::new(move || ring::newest(&*again, id, &slot)));
+        let keys = Arc::new(keys);
         let body = open_record(&keys, FileType::Config, CONFIG, &file, RECORD_BYTES_MAX)?;
         let config: Config = codec::decode(&body, RECORD_BYTES_MAX, CONFIG).map_err(|error| {
             let prefix = codec::decode_prefix::<(RepositoryId, Features)>(&body);

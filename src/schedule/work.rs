@@ -121,7 +121,8 @@ fn take(
 
 fn look_over(config: &Config, repository: &Repository, progress: &dyn Progress) -> Result<Worked> {
     let options = CheckOptions {
-        read_data: config.schedule.check_read_data,
+        read: config.schedule.check_read,
+        ..CheckOptions::default()
     };
     let summary = check::run(repository, &options, progress)?;
     let mut message = format!(

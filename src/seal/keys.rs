@@ -1,6 +1,7 @@
 //! All keys of an opened repository, derived once.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
@@ -9,7 +10,7 @@ use crate::crypto::aead::SealKey;
 use crate::crypto::derive::{Purpose, gear_table};
 use crate::error::{Error, Result};
 use crate::format::frame::{ChunkKind, PackClass};
-use crate::format::keys::Ring;
+use crate::format::keys::{Ring, SealRoot};
 use crate::id::{ChunkId, RepositoryId};
 
 /// Keys in hand; shared by all threads.
@@ -22,14 +23,33 @@ pub struct Keys {
     page_cut: Secret,
     link_group: Secret,
     dedup_root: Secret,
-    epochs: BTreeMap<u32, EpochKeys>,
+    epochs: RwLock<BTreeMap<u32, Arc<EpochKeys>>>,
+    /// Reads the ring again where something is sealed under an epoch that came after this process began.
+    newer: Option<Box<dyn Fn() -> Result<Ring> + Send + Sync>>,
 }
 
 struct EpochKeys {
     root: Secret,
-    data: SealKey,
-    metadata: SealKey,
-    directory: SealKey,
+    data: Arc<SealKey>,
+    metadata: Arc<SealKey>,
+    directory: Arc<SealKey>,
+}
+
+impl EpochKeys {
+    fn new(root: &[u8; 32]) -> Self {
+        let key = |purpose: Purpose| Arc::new(SealKey::new(&purpose.derive(&[root])));
+        Self {
+            root: Zeroizing::new(*root),
+            data: key(Purpose::DataFrame),
+            metadata: key(Purpose::MetadataFrame),
+            directory: key(Purpose::PackDirectory),
+        }
+    }
+}
+
+fn epochs(ring: &Ring) -> BTreeMap<u32, Arc<EpochKeys>> {
+    let keys = |root: &SealRoot| (root.epoch, Arc::new(EpochKeys::new(&root.root)));
+    ring.seal_roots.iter().map(keys).collect()
 }
 
 impl Keys {
@@ -39,17 +59,7 @@ impl Keys {
     /// [`crate::error::Kind::Damage`] for a ring without keys.
     pub fn new(repository: RepositoryId, ring: &Ring) -> Result<Self> {
         ring.check()?;
-        let mut epochs = BTreeMap::new();
-        for seal_root in &ring.seal_roots {
-            let key = |purpose: Purpose| SealKey::new(&purpose.derive(&[&seal_root.root]));
-            let keys = EpochKeys {
-                root: Zeroizing::new(seal_root.root),
-                data: key(Purpose::DataFrame),
-                metadata: key(Purpose::MetadataFrame),
-                directory: key(Purpose::PackDirectory),
-            };
-            epochs.insert(seal_root.epoch, keys);
-        }
+        let epochs = epochs(ring);
         let epoch = *epochs
             .keys()
             .next_back()
@@ -62,8 +72,15 @@ impl Keys {
             page_cut: dedup(Purpose::PageCut),
             link_group: dedup(Purpose::LinkGroup),
             dedup_root: Zeroizing::new(ring.dedup_root),
-            epochs,
+            epochs: RwLock::new(epochs),
+            newer: None,
         })
+    }
+
+    /// Says how the newest ring is read, so that what others seal after a rotation can be opened by a process that
+    /// began before it. New things are sealed under the epoch of the beginning all the while.
+    pub fn read_newer_with(&mut self, read: Box<dyn Fn() -> Result<Ring> + Send + Sync>) {
+        self.newer = Some(read);
     }
 
     /// A chunk's name.
@@ -93,8 +110,24 @@ impl Keys {
         gear_table(&self.dedup_root)
     }
 
-    fn epoch(&self, epoch: u32) -> Result<&EpochKeys> {
-        self.epochs.get(&epoch).ok_or_else(|| {
+    fn known(&self, epoch: u32) -> Option<Arc<EpochKeys>> {
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        epochs.get(&epoch).cloned()
+    }
+
+    fn epoch(&self, epoch: u32) -> Result<Arc<EpochKeys>> {
+        if let Some(keys) = self.known(epoch) {
+            return Ok(keys);
+        }
+        // Epochs only ever grow, so one below the newest is none that a rotation brought.
+        if let (Some(read), true) = (&self.newer, epoch > self.epoch) {
+            let later = epochs(&read()?);
+            let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+            for (epoch, keys) in later {
+                epochs.entry(epoch).or_insert(keys);
+            }
+        }
+        self.known(epoch).ok_or_else(|| {
             Error::damage(format!(
                 "sealed under key epoch {epoch}, which the key ring does not have"
             ))
@@ -106,11 +139,11 @@ impl Keys {
     ///
     /// # Errors
     /// [`crate::error::Kind::Damage`] for an epoch that the ring does not have.
-    pub fn frame(&self, epoch: u32, kind: ChunkKind) -> Result<&SealKey> {
+    pub fn frame(&self, epoch: u32, kind: ChunkKind) -> Result<Arc<SealKey>> {
         let keys = self.epoch(epoch)?;
         Ok(match kind.class() {
-            PackClass::Data => &keys.data,
-            PackClass::Metadata => &keys.metadata,
+            PackClass::Data => keys.data.clone(),
+            PackClass::Metadata => keys.metadata.clone(),
         })
     }
 
@@ -118,8 +151,8 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Keys::frame`].
-    pub fn directory(&self, epoch: u32) -> Result<&SealKey> {
-        Ok(&self.epoch(epoch)?.directory)
+    pub fn directory(&self, epoch: u32) -> Result<Arc<SealKey>> {
+        Ok(self.epoch(epoch)?.directory.clone())
     }
 
     /// Key of records and segments.

@@ -164,6 +164,7 @@ impl Place {
                 std::fs::read(&self.key).unwrap(),
             ))],
             cache: None,
+            state: None,
             threads: 2,
         };
         let repository = duramen::ops::open::open(&options, &Silent).unwrap();

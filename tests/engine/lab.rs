@@ -33,6 +33,7 @@ pub fn noise(label: &str, len: usize) -> Vec<u8> {
 pub fn environment(cache: Option<PathBuf>) -> Environment {
     Environment {
         cache,
+        state: None,
         threads: 2,
         clock: Arc::new(SystemClock::default()),
         host: "host".into(),
@@ -169,7 +170,10 @@ pub fn restored(
 pub fn check(repository: &Repository) -> Result<ops::check::CheckSummary> {
     ops::check::run(
         repository,
-        &ops::check::CheckOptions { read_data: true },
+        &ops::check::CheckOptions {
+            read: ops::check::ReadData::All,
+            ..Default::default()
+        },
         &Silent,
     )
 }

@@ -21,6 +21,7 @@ fn stored_tree(place: &Place, snapshot: &str, path: &Path) -> duramen::format::e
             std::fs::read(&place.key).unwrap(),
         ))],
         cache: None,
+        state: None,
         threads: 1,
     };
     let repository = duramen::ops::open::open(&options, &Silent).unwrap();

@@ -55,6 +55,16 @@ fn forgetting_by_rules_and_back() {
     let rest = place.run(["forget", "--undo"]).ok().summary();
     assert_eq!(rest["undone"].as_array().unwrap().len(), 2);
     assert_eq!(place.snapshots().len(), 5);
+    // Without grace a prune ends it, and there is no way back.
+    let pruned = place
+        .run(["forget", &all[1], "--prune", "--grace", "0"])
+        .ok();
+    assert_eq!(pruned.objects()[0]["forgotten"][0], all[1].as_str());
+    assert_eq!(pruned.summary()["snapshots_gone"], 1, "{pruned}");
+    place
+        .run(["forget", "--undo", &all[1]])
+        .fails(1, "not_found");
+    assert_eq!(place.snapshots().len(), 4);
     place.assert_clean();
     // For people: a line a snapshot, and the way back.
     let mut command = place.bare();
@@ -76,6 +86,8 @@ fn wishes_that_make_no_sense_forget_nothing() {
         &["forget", "--keep-last", "1", &all[0]],
         &["forget", "--undo", "--keep-last", "1"],
         &["forget", "--keep-last", "1", "--group-by", "colour"],
+        &["forget", "--keep-last", "1", "--grace", "0"],
+        &["forget", "--keep-last", "1", "--prune", "--grace", "soon"],
         &["annotate", &all[0]],
         &["annotate", &all[0], "--hold", "--release"],
         &["tag", "--add", "x"],

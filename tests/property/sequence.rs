@@ -75,6 +75,7 @@ fn one(seed: u64, settling: bool) {
         location: scratch.at("repository").to_str().unwrap().into(),
         credentials: vec![Credential::KeyFile(new_key_file().unwrap())],
         cache: Some(scratch.at("cache")),
+        state: None,
         threads: 2,
     };
     init::run(&options, &Silent).unwrap();
@@ -112,7 +113,10 @@ fn one(seed: u64, settling: bool) {
         sequence.restore(one, seed);
     }
     let repository = sequence.open();
-    let options = check::CheckOptions { read_data: true };
+    let options = check::CheckOptions {
+        read: check::ReadData::All,
+        ..Default::default()
+    };
     let summary = check::run(&repository, &options, &Silent).unwrap();
     let damage = summary.findings.iter().any(|finding| finding.damage);
     assert!(!damage, "seed {seed}: {:?}", summary.findings);

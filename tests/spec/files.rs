@@ -54,6 +54,7 @@ fn committed_files() -> BTreeMap<String, Vec<u8>> {
 fn environment() -> Environment {
     Environment {
         cache: None,
+        state: None,
         threads: 1,
         clock: Arc::new(SystemClock::default()),
         host: "host".into(),

@@ -5,6 +5,7 @@ use duramen::crypto::passphrase::{FLOOR, stretch};
 use duramen::crypto::wrap::public_key;
 use duramen::format::frame::ChunkKind;
 use duramen::id::to_hex;
+use duramen::repository::{from_recovery_words, recovery_words};
 use duramen::seal::Keys;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::make::ring;
 use crate::support::{fixed, hold};
 
-const PURPOSES: [Purpose; 18] = [
+const PURPOSES: [Purpose; 19] = [
     Purpose::ChunkId,
     Purpose::ChunkCut,
     Purpose::PageCut,
@@ -31,6 +32,7 @@ const PURPOSES: [Purpose; 18] = [
     Purpose::RingWrap,
     Purpose::RingBody,
     Purpose::RingMac,
+    Purpose::RootMark,
 ];
 
 #[test]
@@ -66,6 +68,11 @@ fn derived_keys_are_those_of_the_vectors() {
             })
         })
         .collect();
+    let key = fixed::<32>("recovery key");
+    let check = &blake3::hash(&key).to_hex()[..8];
+    let file = format!("duramen-key-1 {} {check}\n", to_hex(&key)).into_bytes();
+    let words = recovery_words(&file).unwrap();
+    assert_eq!(*from_recovery_words(words.as_bytes()).unwrap(), file);
     let names: Vec<Value> = ["a", "etc", "file 17", "\u{e9}t\u{e9}"]
         .iter()
         .map(|name| json!({"name": name, "page_cut": keys.page_cut(name.as_bytes()), "link_group": keys.link_group(name.as_bytes())}))
@@ -81,6 +88,7 @@ fn derived_keys_are_those_of_the_vectors() {
             },
             "x25519": {"private": to_hex(&*private), "public": to_hex(&public_key(&private))},
             "dedup_root": to_hex(&fixed::<32>("dedup root")),
+            "recovery_words": {"key": to_hex(&fixed::<32>("recovery key")), "words": &*words},
             "chunk_ids": chunks,
             "names": names,
         }),

@@ -65,6 +65,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("toml", &["src/config"]),
     ("croner", &["src/config"]),
     ("ureq", &["src/alert"]),
+    ("bip39", &["src/repository/recovery.rs"]),
 ];
 
 /// Lines in one file; beyond that it holds more than one noun.

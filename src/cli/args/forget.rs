@@ -3,7 +3,7 @@
 use clap::Args;
 use duramen::ops::forget::{ForgetOptions, Grouping, Policy, Span, UNLIMITED};
 
-use super::FilterArgs;
+use super::{FilterArgs, PruneHow};
 
 /// Let old snapshots go
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ use super::FilterArgs;
         so does the last good one of every source. Use --dry-run to see what would happen to each, and why.",
     after_help = "Examples:\n  \
         duramen forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run\n  \
-        duramen forget --keep-default\n  \
+        duramen forget --keep-default --prune\n  \
         duramen forget --keep-within 14d --keep-within-monthly 2y --host web1\n  \
         duramen forget --keep-default --keep-hourly 0 --keep-tag release --group-by host\n  \
         duramen forget 3f2a9c1b\n  \
@@ -37,6 +37,14 @@ pub struct ForgetArgs {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
+    /// Prune afterwards
+    #[arg(long, conflicts_with = "undo")]
+    pub prune: bool,
+
+    /// How.
+    #[command(flatten, next_help_heading = "With --prune")]
+    pub how: PruneHow,
+
     /// What to keep.
     #[command(flatten)]
     pub keep: KeepArgs,
@@ -53,6 +61,15 @@ pub struct ForgetArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 }
+
+/// Flags of `prune` that make no sense here without --prune.
+pub const PRUNE_HOW: [&str; 5] = [
+    "grace",
+    "session_expiry",
+    "max_unused",
+    "max_repack_size",
+    "purge",
+];
 
 /// Flags that make no sense beside names.
 const KEEP: [&str; 15] = [

@@ -25,12 +25,12 @@ mod snapshot;
 mod snapshots;
 
 pub use annotate::{AnnotateArgs, TagArgs};
-pub use check::CheckArgs;
+pub use check::{CheckArgs, ScrubArgs};
 pub use config::{ConfigArgs, ConfigCommand};
 pub use filter::FilterArgs;
-pub use forget::ForgetArgs;
+pub use forget::{ForgetArgs, PRUNE_HOW};
 pub use init::InitArgs;
-pub use key::{AddArgs, KeyArgs, KeyCommand, RemoveArgs};
+pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
@@ -150,6 +150,7 @@ pub enum Command {
     Tag(TagArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
+    Scrub(ScrubArgs),
     Key(KeyArgs),
     Run(RunArgs),
     Schedule(ScheduleArgs),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use duramen::error::Result;
 use duramen::ops::annotate::{self, ACCEPTED, AnnotateOptions, Annotated};
+use duramen::ops::recall;
 use serde::Serialize;
 
 use crate::cli::args::{AnnotateArgs, TagArgs};
@@ -71,6 +72,7 @@ pub fn tag(context: &Context, args: &TagArgs) -> Result<ExitCode> {
 fn say(context: &Context, options: &AnnotateOptions) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("annotate");
     let repository = opening::open(context, &reporter)?;
+    recall::tell(&repository, true, &reporter)?;
     let done = annotate::run(&repository, options)?;
     reporter.finish();
     context.tell(&object(&done), || words(&done))?;

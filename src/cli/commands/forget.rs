@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use duramen::error::Result;
 use duramen::id::SnapshotId;
 use duramen::ops::forget::{self, Decided, DecidedGroup, ForgetSummary, GroupKey, Named};
+use duramen::ops::{prune, recall};
 use serde::Serialize;
 
 use crate::cli::args::ForgetArgs;
@@ -47,30 +48,40 @@ struct NamedObject {
 
 /// `duramen forget`.
 pub fn run(context: &Context, args: &ForgetArgs) -> Result<ExitCode> {
+    let prune = super::prune::options(&args.how)?;
     let reporter = context.reporter_beside_results("forget");
     let repository = opening::open(context, &reporter)?;
-    if args.undo || !args.names.is_empty() {
+    recall::tell(&repository, !args.dry_run, &reporter)?;
+    let broken = if args.undo || !args.names.is_empty() {
         let filter = filter_of(&args.filter)?;
         let done = if args.undo {
             forget::undo(&repository, &args.names, &filter)?
         } else {
             forget::named(&repository, &args.names, &filter, args.dry_run)?
         };
-        reporter.finish();
         context.tell(&named_object(&done, args), || named_words(&done, args))?;
-        return Ok(exit::DONE);
+        Vec::new()
+    } else {
+        let summary = forget::by_rules(&repository, &args.options()?, &reporter)?;
+        for error in &summary.broken {
+            duramen::progress::Progress::problem(&reporter, error);
+        }
+        let groups: Vec<GroupObject> = summary.groups.iter().map(group_object).collect();
+        context.tell(&groups, || words(&summary, args.dry_run))?;
+        summary.broken
+    };
+    let mut code = exit::DONE;
+    if args.prune {
+        let report = prune::run(&repository, &prune, args.dry_run, &reporter)?;
+        reporter.finish();
+        code = super::prune::tell(context, &report, args.dry_run)?;
+    } else {
+        reporter.finish();
     }
-    let summary = forget::by_rules(&repository, &args.options()?, &reporter)?;
-    for error in &summary.broken {
-        duramen::progress::Progress::problem(&reporter, error);
-    }
-    reporter.finish();
-    let groups: Vec<GroupObject> = summary.groups.iter().map(group_object).collect();
-    context.tell(&groups, || words(&summary, args.dry_run))?;
     // What cannot be read was told above, and stays; the exit code says that it is not all.
-    match summary.broken.first() {
+    match broken.first() {
         Some(error) => Ok(ExitCode::from(error.kind().exit_code())),
-        None => Ok(exit::DONE),
+        None => Ok(code),
     }
 }
 

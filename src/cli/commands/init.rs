@@ -175,6 +175,18 @@ impl Made {
                  cp {} /mnt/other/\n",
                 text::shell(&path)
             ));
+            words.push_str(&format!(
+                "  Or write a key down as 24 words on paper:\n    duramen {}key export\n",
+                if self.default {
+                    String::new()
+                } else {
+                    format!(
+                        "-r {} --key-file {} ",
+                        text::shell(&self.summary.location),
+                        text::shell(&path)
+                    )
+                }
+            ));
         } else {
             if self.default {
                 words.push_str(
@@ -222,6 +234,7 @@ mod tests {
             "{advice}"
         );
         assert!(advice.contains("cp '/a b/key' /mnt/other/"), "{advice}");
+        assert!(advice.contains("duramen key export\n"), "{advice}");
         assert!(made(None).advice().contains("passphrase"));
     }
 

@@ -1,4 +1,4 @@
-//! `duramen key list|add|remove`.
+//! `duramen key list|add|remove|passwd|rotate`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use duramen::error::{Kind, Result};
 use duramen::ops::key::{self, SlotInfo};
 use serde::Serialize;
 
-use super::init;
-use crate::cli::args::{AddArgs, KeyCommand, RemoveArgs};
+use super::{init, recovery};
+use crate::cli::args::{AddArgs, KeyCommand, PasswdArgs, RemoveArgs};
 use crate::cli::context::{Context, usage};
 use crate::cli::credentials::{self, Origin, origins};
 use crate::cli::output::{self, put};
@@ -75,6 +75,10 @@ pub fn run(context: &Context, command: &KeyCommand) -> Result<ExitCode> {
         KeyCommand::List(_) => list(context),
         KeyCommand::Add(args) => add(context, args),
         KeyCommand::Remove(args) => remove(context, args),
+        KeyCommand::Passwd(args) => passwd(context, args),
+        KeyCommand::Rotate(_) => rotate(context),
+        KeyCommand::Export(_) => recovery::export(context),
+        KeyCommand::Import(args) => recovery::import(context, args),
     }
 }
 
@@ -133,17 +137,40 @@ fn table(slots: &[SlotInfo]) -> String {
     text::table(&rows, &[])
 }
 
+/// Where a new slot's secret comes from: flags go before `DURAMEN_NEW_PASSWORD`, and without either somebody must be
+/// there to be asked. Before the repository is opened, so that nothing is asked in vain.
+fn new_origins<'a>(
+    context: &'a Context,
+    mut named: Vec<Origin<'a>>,
+    flags: &str,
+) -> Result<Vec<Origin<'a>>> {
+    if named.is_empty() {
+        named.extend(
+            context
+                .environment
+                .new_password
+                .as_ref()
+                .map(Origin::Password),
+        );
+    }
+    if named.is_empty() && !context.environment.can_ask {
+        return Err(
+            usage("nothing was given for the new key slot").hint(format!(
+                "name it with {flags}, or put a passphrase into DURAMEN_NEW_PASSWORD"
+            )),
+        );
+    }
+    Ok(named)
+}
+
 fn add(context: &Context, args: &AddArgs) -> Result<ExitCode> {
     let named = origins(
         args.new_password_file.as_ref(),
         args.new_password_command.as_deref(),
         args.new_key_file.as_ref(),
     );
-    // Before the repository is opened, so that nothing is asked in vain.
-    if named.is_empty() && !context.environment.can_ask {
-        return Err(usage("no new passphrase and no new key file was given")
-            .hint("name one with --new-password-file, --new-password-command or --new-key-file"));
-    }
+    let flags = "--new-password-file, --new-password-command or --new-key-file";
+    let named = new_origins(context, named, flags)?;
     let reporter = context.reporter_beside_results("key add");
     let repository = opening::open(context, &reporter)?;
     let (credential, key_file) = match named.as_slice() {
@@ -193,6 +220,54 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<ExitCode> {
     Ok(exit::DONE)
 }
 
+fn passwd(context: &Context, args: &PasswdArgs) -> Result<ExitCode> {
+    let named = origins(
+        args.new_password_file.as_ref(),
+        args.new_password_command.as_deref(),
+        None,
+    );
+    let flags = "--new-password-file or --new-password-command";
+    let named = new_origins(context, named, flags)?;
+    let reporter = context.reporter_beside_results("key passwd");
+    let repository = opening::open(context, &reporter)?;
+    let credential = match named.first() {
+        Some(origin) => origin.read()?,
+        None => reporter.aside(|| credentials::ask_new("the repository"))?,
+    };
+    let old = repository.current_slot();
+    let slot = key::passwd(&repository, &credential)?;
+    reporter.finish();
+    context.tell(&SlotObject::of(&slot, Some("key_changed")), || {
+        format!(
+            "passphrase changed: key slot {} takes the place of {}\n",
+            slot.id.short(),
+            old.short()
+        )
+    })?;
+    Ok(exit::DONE)
+}
+
+#[derive(Serialize)]
+struct RotatedObject {
+    message_type: &'static str,
+    epoch: u32,
+}
+
+fn rotate(context: &Context) -> Result<ExitCode> {
+    let reporter = context.reporter_beside_results("key rotate");
+    let repository = opening::open(context, &reporter)?;
+    let epoch = key::rotate(&repository)?;
+    reporter.finish();
+    let object = RotatedObject {
+        message_type: "key_rotated",
+        epoch,
+    };
+    context.tell(&object, || {
+        format!("sealing key {epoch} made; whatever starts from now on seals with it\n")
+    })?;
+    Ok(exit::DONE)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -228,5 +303,10 @@ mod tests {
         assert_eq!(object["userName"], "u");
         assert_eq!(object["kdf"]["memory_kib"], 65_536);
         assert!(object.get("key_file").is_none());
+        let rotated = RotatedObject {
+            message_type: "key_rotated",
+            epoch: 2,
+        };
+        documented("key", &rotated);
     }
 }

@@ -6,14 +6,17 @@ pub mod cat;
 pub mod check;
 pub mod config;
 pub mod export;
+mod findings;
 pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod prune;
+mod recovery;
 pub mod restore;
 pub mod run;
 pub mod schedule;
+pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
 

@@ -53,10 +53,16 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let report = prune::run(&repository, &options, args.dry_run, &reporter)?;
     reporter.finish();
-    context.tell(&object(&report, args.dry_run), || {
-        words(&report, args.dry_run)
-    })?;
-    Ok(exit::of_prune(&report))
+    tell(context, &report, args.dry_run)
+}
+
+/// Tells what was done.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn tell(context: &Context, report: &PruneReport, dry_run: bool) -> Result<ExitCode> {
+    context.tell(&object(report, dry_run), || words(report, dry_run))?;
+    Ok(exit::of_prune(report))
 }
 
 /// What the flags say.
@@ -271,6 +277,9 @@ mod tests {
         assert!(told.contains("3 packs: for session 07070707"), "{told}");
         assert!(told.contains("and 3 more"), "{told}");
         let object = documented("prune", &object(&report, true));
-        assert_eq!(object["waits"][1]["until"], "1970-01-01T00:00:00Z");
+        assert_eq!(
+            object["waits"][1]["until"],
+            "1970-01-01T00:00:00.000000000Z"
+        );
     }
 }

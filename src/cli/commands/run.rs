@@ -71,13 +71,18 @@ pub fn options<'a>(
     location: &'a str,
 ) -> Result<RunOptions<'a>> {
     let name = identity(&configuration.path, location);
+    let state = places::state_folder(&context.environment).ok_or_else(|| {
+        Error::new(
+            Kind::Usage,
+            "no place for what runs remember: HOME is not set and the system knows no home",
+        )
+        .hint("set HOME or XDG_STATE_HOME")
+    })?;
     Ok(RunOptions {
         config: &configuration.config,
         config_path: &configuration.path,
         location,
-        folder: places::state_folder(&context.environment)?
-            .join("run")
-            .join(name),
+        folder: state.join("run").join(name),
         host: &context.environment.host,
         user: &context.environment.user,
         names: &[],

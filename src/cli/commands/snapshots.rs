@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use duramen::error::{Error, Kind, Result};
 use duramen::format::snapshot::{PathBytes, State};
 use duramen::id::SnapshotId;
-use duramen::ops::select;
 use duramen::ops::snapshots::{self, Known, Which};
+use duramen::ops::{recall, select};
 use duramen::repository::Repository;
 
 use crate::cli::args::SnapshotsArgs;
@@ -20,6 +20,7 @@ use crate::cli::{exit, opening, size, text, time};
 pub fn run(context: &Context, args: &SnapshotsArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("snapshots");
     let repository = opening::open(context, &reporter)?;
+    recall::tell(&repository, false, &reporter)?;
     let (mut found, broken) = chosen(&repository, args)?;
     for error in &broken {
         duramen::progress::Progress::problem(&reporter, error);

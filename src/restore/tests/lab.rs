@@ -41,6 +41,7 @@ impl Lab {
         let credential = Credential::KeyFile(new_key_file().unwrap());
         let environment = Environment {
             cache: None,
+            state: None,
             threads: 3,
             clock: Arc::new(SystemClock::default()),
             host: "lab".into(),

@@ -94,6 +94,7 @@ fn run(seed: u64, off: Option<Rule>) -> Outcome {
     let clock = Arc::new(SimulatedClock::default());
     let environment = Environment {
         cache: None,
+        state: None,
         threads: 1,
         clock: clock.clone(),
         host: "simulated".into(),
