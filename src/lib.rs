@@ -7,7 +7,7 @@
 //! L6  schedule/ alert/         when things run, and who is told of it
 //! L6  config/                  what a configuration file says
 //! L5  ops/                     one use case a file: options in, summary out
-//! L4  snapshot/ restore/       the two lines of flow   gc/ check/ retention/   whole-repository work
+//! L4  snapshot/ restore/       the two lines of flow   gc/ check/ look/ retention/   whole-repository work
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
@@ -28,6 +28,7 @@ pub mod gc;
 pub mod id;
 pub mod index;
 pub mod limits;
+pub mod look;
 pub mod ops;
 pub mod pack;
 pub mod progress;

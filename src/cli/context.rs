@@ -143,7 +143,11 @@ pub fn filter_of(filter: &FilterArgs) -> Result<Filter> {
     })
 }
 
-fn absolute_bytes(path: &Path) -> Result<Vec<u8>> {
+/// The whole raw path, without slashes at its end.
+///
+/// # Errors
+/// Where the current folder cannot be told.
+pub fn absolute_bytes(path: &Path) -> Result<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
     let whole = std::path::absolute(path)
         .map_err(|error| Error::io("find the whole path of", path, error))?;

@@ -23,9 +23,11 @@ mod environment;
 mod exit;
 mod json;
 mod moment;
+mod node;
 mod opening;
 mod output;
 mod places;
+mod plot;
 mod progress;
 mod signals;
 mod text;
@@ -158,6 +160,10 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Restore(args) => commands::restore::run(context, *args),
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Cat(args) => commands::cat::run(context, &args),
+        Command::Find(args) => commands::find::run(context, *args),
+        Command::Diff(args) => commands::diff::run(context, &args),
+        Command::History(args) => commands::history::run(context, &args),
+        Command::Stats(args) => commands::stats::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
         Command::Forget(args) => commands::forget::run(context, &args),
         Command::Annotate(args) => commands::annotate::run(context, &args),

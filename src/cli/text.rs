@@ -48,6 +48,15 @@ pub fn safe_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// Safe on a terminal, raw everywhere else.
+pub fn raw_or_safe(bytes: &[u8], terminal: bool) -> Vec<u8> {
+    if terminal {
+        safe_bytes(bytes).into_bytes()
+    } else {
+        bytes.to_vec()
+    }
+}
+
 /// `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -248,6 +248,35 @@ pub fn cat(
     }
 }
 
+/// The bytes of a regular file, where there are at most `max`.
+///
+/// # Errors
+/// [`Kind::Damage`] naming the path.
+pub(super) fn small(
+    repository: &Repository,
+    listed: &Listed,
+    path: &[u8],
+    max: u64,
+) -> Result<Option<Vec<u8>>> {
+    let node = &listed.entry.node;
+    if !matches!(node, Node::File { size, .. } if *size <= max) {
+        return Ok(None);
+    }
+    let mut content = Stored::new(repository, node, None);
+    let mut bytes = Vec::new();
+    // No more than it says, whatever its pieces come to.
+    let read = (&mut content).take(max).read_to_end(&mut bytes);
+    match (content.failed, read) {
+        (Some(error), _) => Err(about(path, error)),
+        (None, Ok(_)) => Ok(Some(bytes)),
+        (None, Err(error)) => Err(Error::io_named(
+            "read",
+            String::from_utf8_lossy(path),
+            error,
+        )),
+    }
+}
+
 fn size(listed: &Listed) -> u64 {
     match listed.entry.node {
         Node::File { size, .. } => size,

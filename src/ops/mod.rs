@@ -2,8 +2,11 @@
 
 pub mod annotate;
 pub mod check;
+pub mod diff;
 pub mod export;
+pub mod find;
 pub mod forget;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod level;
@@ -16,3 +19,4 @@ pub mod scrub;
 pub mod select;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;

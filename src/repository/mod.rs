@@ -39,7 +39,7 @@ pub use session::Session;
 pub use sessions::{LiveSession, Seen};
 pub use slots::Credential;
 pub use snapshots::{SeenDigest, snapshot_name};
-pub use tree::{EntriesWithHints, Listed};
+pub use tree::{EntriesWithHints, Listed, Page};
 pub use writer::{ChunkWriter, WriterOptions, Written};
 
 use crate::clock::Clock;

@@ -7,7 +7,7 @@ use super::{ChunkKind, Repository};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::entry::{Content, Directory, Entry, Node, PageRef, Piece};
-use crate::format::page::{Hint, HintPage, ListPage, Owner, TreePage};
+use crate::format::page::{Hint, HintPage, ListPage, Owner, TreeChild, TreePage};
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::ChunkId;
 use crate::limits::CHUNK_BYTES_MAX;
@@ -21,6 +21,15 @@ pub struct Listed {
     pub user: Option<Arc<[u8]>>,
     /// Its group's name, where it has one.
     pub group: Option<Arc<[u8]>>,
+}
+
+/// A page of a directory, checked.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// Members in the order of their names.
+    Leaf(Vec<Listed>),
+    /// Pages one level below, in order.
+    Branch(Vec<TreeChild>),
 }
 
 struct Names(Vec<(u32, Arc<[u8]>)>);
@@ -51,9 +60,7 @@ type Waiting = (ChunkId, u8, Option<ChunkId>);
 pub struct EntriesWithHints<'r> {
     repository: &'r Repository,
     waiting: Vec<Waiting>,
-    leaf: std::vec::IntoIter<(Entry, Option<Hint>)>,
-    users: Names,
-    groups: Names,
+    leaf: std::vec::IntoIter<(Listed, Option<Hint>)>,
 }
 
 impl Iterator for EntriesWithHints<'_> {
@@ -61,9 +68,8 @@ impl Iterator for EntriesWithHints<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((entry, hint)) = self.leaf.next() {
-                let (user, group) = (self.users.get(entry.uid), self.groups.get(entry.gid));
-                return Some(Ok((Listed { entry, user, group }, hint)));
+            if let Some(entry) = self.leaf.next() {
+                return Some(Ok(entry));
             }
             let page = self.waiting.pop()?;
             if let Err(error) = self.load(page) {
@@ -76,8 +82,7 @@ impl Iterator for EntriesWithHints<'_> {
 
 impl EntriesWithHints<'_> {
     fn load(&mut self, (id, depth, hint): Waiting) -> Result<()> {
-        let page: TreePage = self.repository.page(ChunkKind::Tree, &id, "tree page")?;
-        page.check()?;
+        let page = self.repository.tree_page(PageRef { id, depth })?;
         // A hint page that is gone, or is about another page, only costs time.
         let hints = hint
             .and_then(|hint| {
@@ -86,16 +91,8 @@ impl EntriesWithHints<'_> {
                     .ok()
             })
             .filter(|hints| hints.check().is_ok());
-        match (page, depth) {
-            (
-                TreePage::Leaf {
-                    entries,
-                    users,
-                    groups,
-                    ..
-                },
-                0,
-            ) => {
+        match page {
+            Page::Leaf(entries) => {
                 let hints = match hints {
                     Some(HintPage::Leaf { page, hints })
                         if page == id && hints.len() == entries.len() =>
@@ -104,15 +101,13 @@ impl EntriesWithHints<'_> {
                     }
                     _ => vec![None; entries.len()],
                 };
-                self.users = Names::new(users);
-                self.groups = Names::new(groups);
                 self.leaf = entries
                     .into_iter()
                     .zip(hints)
                     .collect::<Vec<_>>()
                     .into_iter();
             }
-            (TreePage::Branch { children, .. }, 1..) => {
+            Page::Branch(children) => {
                 let hints = match hints {
                     Some(HintPage::Branch {
                         page,
@@ -127,12 +122,6 @@ impl EntriesWithHints<'_> {
                     .zip(hints)
                     .map(|(child, hint)| (child.id, depth - 1, hint));
                 self.waiting.extend(below.rev());
-            }
-            _ => {
-                return Err(Error::damage(format!(
-                    "tree page {} at a depth where it cannot be",
-                    id.short()
-                )));
             }
         }
         Ok(())
@@ -200,6 +189,39 @@ impl Repository {
             .map_err(|error| super::newer(error).or_subject(|| format!("chunk {}", id.short())))
     }
 
+    /// One page of a directory, for whoever compares directories page by page.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn tree_page(&self, PageRef { id, depth }: PageRef) -> Result<Page> {
+        let page: TreePage = self.page(ChunkKind::Tree, &id, "tree page")?;
+        page.check()?;
+        match (page, depth) {
+            (
+                TreePage::Leaf {
+                    entries,
+                    users,
+                    groups,
+                    ..
+                },
+                0,
+            ) => {
+                let (users, groups) = (Names::new(users), Names::new(groups));
+                let listed = entries.into_iter().map(|entry| Listed {
+                    user: users.get(entry.uid),
+                    group: groups.get(entry.gid),
+                    entry,
+                });
+                Ok(Page::Leaf(listed.collect()))
+            }
+            (TreePage::Branch { children, .. }, 1..) => Ok(Page::Branch(children)),
+            _ => Err(Error::damage(format!(
+                "tree page {} at a depth where it cannot be",
+                id.short()
+            ))),
+        }
+    }
+
     /// Entries of a directory in order, with hints where `hints` (the directory's topmost hint page) has them.
     #[must_use]
     pub fn entries_with_hints(
@@ -216,8 +238,6 @@ impl Repository {
             repository: self,
             waiting,
             leaf: Vec::new().into_iter(),
-            users: Names(Vec::new()),
-            groups: Names(Vec::new()),
         }
     }
 
@@ -298,48 +318,30 @@ impl Repository {
         Ok(found)
     }
 
-    /// One member of a directory by name.
-    fn member(&self, directory: &Directory, name: &[u8]) -> Result<Option<Listed>> {
-        let Some(PageRef { mut id, mut depth }) = directory.root else {
+    /// One member of a directory by name; only the pages on the way are read.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn member(&self, directory: &Directory, name: &[u8]) -> Result<Option<Listed>> {
+        let Some(mut page) = directory.root else {
             return Ok(None);
         };
         loop {
-            let page: TreePage = self.page(ChunkKind::Tree, &id, "tree page")?;
-            page.check()?;
-            match (page, depth) {
-                (
-                    TreePage::Leaf {
-                        entries,
-                        users,
-                        groups,
-                        ..
-                    },
-                    0,
-                ) => {
-                    let Ok(at) = entries.binary_search_by(|entry| entry.name.as_slice().cmp(name))
-                    else {
-                        return Ok(None);
-                    };
-                    let entry = entries.into_iter().nth(at);
-                    let (users, groups) = (Names::new(users), Names::new(groups));
-                    return Ok(entry.map(|entry| Listed {
-                        user: users.get(entry.uid),
-                        group: groups.get(entry.gid),
-                        entry,
-                    }));
+            match self.tree_page(page)? {
+                Page::Leaf(mut entries) => {
+                    let found =
+                        entries.binary_search_by(|listed| listed.entry.name.as_slice().cmp(name));
+                    return Ok(found.ok().map(|at| entries.swap_remove(at)));
                 }
-                (TreePage::Branch { children, .. }, 1..) => {
+                Page::Branch(children) => {
                     let after = children.partition_point(|child| child.first.as_slice() <= name);
                     let Some(child) = after.checked_sub(1).and_then(|at| children.get(at)) else {
                         return Ok(None);
                     };
-                    (id, depth) = (child.id, depth - 1);
-                }
-                _ => {
-                    return Err(Error::damage(format!(
-                        "tree page {} at a depth where it cannot be",
-                        id.short()
-                    )));
+                    page = PageRef {
+                        id: child.id,
+                        depth: page.depth - 1,
+                    };
                 }
             }
         }

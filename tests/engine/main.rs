@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod annotations;
 mod cache;
 mod crash;
@@ -12,6 +15,7 @@ mod key_changes;
 mod keys;
 mod lab;
 mod links;
+mod look;
 mod memory;
 mod prune;
 mod scrub;

@@ -10,6 +10,7 @@ mod archive;
 mod choice;
 mod hidden;
 mod hostile;
+mod look;
 mod restore;
 mod round_trip;
 mod stream;

@@ -11,8 +11,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 mod annotate;
 mod check;
 mod config;
+mod diff;
 mod filter;
+mod find;
 mod forget;
+mod history;
 mod init;
 mod key;
 mod look;
@@ -23,12 +26,16 @@ mod run;
 mod schedule;
 mod snapshot;
 mod snapshots;
+mod stats;
 
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
 pub use config::{ConfigArgs, ConfigCommand};
+pub use diff::DiffArgs;
 pub use filter::FilterArgs;
+pub use find::FindArgs;
 pub use forget::{ForgetArgs, PRUNE_HOW};
+pub use history::HistoryArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
@@ -39,6 +46,7 @@ pub use run::RunArgs;
 pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, With};
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
+pub use stats::StatsArgs;
 
 /// Snapshots of files: deduplicated, compressed, encrypted
 #[derive(Debug, Parser)]
@@ -144,6 +152,10 @@ pub enum Command {
     Restore(Box<RestoreArgs>),
     Ls(LsArgs),
     Cat(CatArgs),
+    Find(Box<FindArgs>),
+    Diff(DiffArgs),
+    History(HistoryArgs),
+    Stats(StatsArgs),
     Export(ExportArgs),
     Forget(Box<ForgetArgs>),
     Annotate(AnnotateArgs),
