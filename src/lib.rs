@@ -7,7 +7,9 @@
 //! L6  schedule/ alert/         when things run, and who is told of it
 //! L6  config/                  what a configuration file says
 //! L5  ops/                     one use case a file: options in, summary out
-//! L4  snapshot/ restore/       the two lines of flow   gc/ check/ look/ retention/   whole-repository work
+//!     repair/                  mends with all of the below
+//! L4  snapshot/ restore/       the two lines of flow, and checkout/, a restore that can be switched
+//! L4  gc/ check/ look/ retention/   whole-repository work
 //! L3  repository/              an opened repository: keys in hand, sessions, put chunk, get chunk, commit
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
@@ -17,6 +19,7 @@
 
 pub mod alert;
 pub mod check;
+pub mod checkout;
 pub mod chunk;
 pub mod clock;
 pub mod config;
@@ -32,6 +35,7 @@ pub mod look;
 pub mod ops;
 pub mod pack;
 pub mod progress;
+pub mod repair;
 pub mod repository;
 pub mod restore;
 pub mod retention;

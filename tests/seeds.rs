@@ -196,6 +196,21 @@ fn without_hash(mut file: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a machine remembers of a repository.
+fn checkout_state() -> Vec<u8> {
+    let stand = duramen::checkout::Stand {
+        snapshot: SESSION,
+        path: b"/home".to_vec(),
+    };
+    let state = duramen::checkout::State {
+        repository: REPOSITORY,
+        standing: Some(vec![stand]),
+        complete: true,
+        folder: [1, 2],
+        before: Some([0o755, 0, 0]),
+    };
+    state.encode().unwrap()
+}
+
 fn memory() -> Vec<u8> {
     let (mark, snapshot) = ("cd".repeat(32), SESSION.hex());
     format!("duramen-memory-1\nring 2 1 {mark}\nsnapshot {snapshot}\n").into_bytes()
@@ -348,6 +363,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
             "segment",
             [&(plain.len() as u32).to_le_bytes()[..], &packed].concat(),
         ),
+        ("checkout_state", "complete", checkout_state()),
         ("memory", "memory", memory()),
         (
             "recovery_words",

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Lost, Named, Options, Report, place_sum};
+use super::{Lost, Named, NamedPack, Options, Report, place_sum};
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, PackId};
 use crate::index::{FramePlace, Location};
@@ -18,9 +18,11 @@ use crate::seal::FrameOpener;
 /// A pack's chunks by what segments say of them.
 type Directory = HashMap<ChunkId, Location>;
 
-struct Outcome {
+/// What reading a pack came to.
+pub struct Outcome {
     pack: PackId,
-    errors: Vec<Error>,
+    /// What is wrong with it; nothing where it is whole.
+    pub errors: Vec<Error>,
     /// Chunks that cannot be read; all of them where `whole` is set.
     chunks: Vec<ChunkId>,
     whole: bool,
@@ -49,7 +51,7 @@ pub fn read_packs(
         .map_err(|error| Error::new(Kind::Failed, "cannot start threads").cause(error))?;
     let verify = |(id, size): &(PackId, u64)| -> Result<Option<Outcome>> {
         progress.go_on()?;
-        let outcome = verify_pack(repository, id, &named[id].places)?;
+        let outcome = verify_pack(repository, id, &named[id])?;
         read.fetch_add(*size, Ordering::Relaxed);
         progress.advance(1, *size);
         Ok((!outcome.errors.is_empty()).then_some(outcome))
@@ -59,8 +61,10 @@ pub fn read_packs(
     report.files_read += packs.len() as u64;
     report.bytes_read += read.load(Ordering::Relaxed);
     for outcome in outcomes.into_iter().flatten() {
-        for error in &outcome.errors {
-            report.add(progress, pack_name(&outcome.pack), error);
+        if !lost.dead.contains(&outcome.pack) {
+            for error in &outcome.errors {
+                report.add(progress, pack_name(&outcome.pack), error);
+            }
         }
         if outcome.whole {
             lost.packs.insert(outcome.pack);
@@ -72,7 +76,11 @@ pub fn read_packs(
     Ok(())
 }
 
-fn verify_pack(repository: &Repository, id: &PackId, named: &[u64]) -> Result<Outcome> {
+/// Reads a pack and holds it against its name, its seals, its chunks' ids and what segments say of it.
+///
+/// # Errors
+/// Without memory; all else is in the outcome.
+pub fn verify_pack(repository: &Repository, id: &PackId, named: &NamedPack) -> Result<Outcome> {
     let mut outcome = Outcome {
         pack: *id,
         errors: Vec::new(),
@@ -122,7 +130,7 @@ fn verify_pack(repository: &Repository, id: &PackId, named: &[u64]) -> Result<Ou
             outcome.errors.push(error.or_subject(|| pack_name(id)));
         }
     }
-    if named.iter().any(|sum| *sum != places) {
+    if named.places.iter().any(|sum| *sum != places) {
         let what = "the index says other things of this pack than its own directory";
         outcome
             .errors

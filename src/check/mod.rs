@@ -8,19 +8,20 @@ mod scrub;
 mod subset;
 mod trees;
 
+pub use data::verify_pack;
 pub use scrub::scrub;
 pub use subset::ReadData;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Kind, Result};
-use crate::format::frame::FrameInfo;
+use crate::format::frame::{FrameInfo, PackClass};
 use crate::format::segment::Segment;
 use crate::format::snapshot::Snapshot;
 use crate::id::{ChunkId, PackId};
 use crate::pack::{pack_id, pack_name};
 use crate::progress::Progress;
-use crate::repository::Repository;
+use crate::repository::{Facts, Repository, Standing};
 
 /// Findings that are kept; the rest are counted.
 const FINDINGS_KEPT: usize = 1000;
@@ -128,19 +129,19 @@ pub fn check(
 ) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
-    let snapshots = match &options.snapshots {
-        Some(chosen) => chosen.clone(),
+    let snapshots: Vec<(Snapshot, Facts)> = match &options.snapshots {
+        Some(chosen) => chosen
+            .iter()
+            .map(|snapshot| (snapshot.clone(), Facts::default()))
+            .collect(),
         None => {
-            let standing = repository.standing(&mut |id, error| {
-                report.add(progress, crate::repository::snapshot_name(&id), &error);
-                Ok(())
-            })?;
+            let standing = standing(repository, &mut report, progress)?;
             check_memory(repository, &mut report, progress)?;
             check_slots(repository, &mut report, progress)?;
             for (name, error) in repository.unreadable_records()? {
                 report.add(progress, name, &error);
             }
-            standing.into_iter().map(|(snapshot, _)| snapshot).collect()
+            standing
         }
     };
     report.snapshots = snapshots.len() as u64;
@@ -153,9 +154,8 @@ pub fn check(
         named.retain(|id, _| needed.contains(id));
     }
     // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
-    let tombstones = repository.tombstones().unwrap_or_default();
     let mut lost = Lost {
-        dead: tombstones.into_iter().flat_map(|it| it.packs).collect(),
+        dead: repository.tombstoned()?,
         ..Lost::default()
     };
     let whole = options.snapshots.is_none();
@@ -178,6 +178,31 @@ pub fn check(
     }
     trees::walk(repository, &snapshots, &named, &lost, &mut report, progress)?;
     Ok(report)
+}
+
+/// Snapshots that have not gone; of those whose record cannot be read, only living ones are missed.
+fn standing(
+    repository: &Repository,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<Vec<(Snapshot, Facts)>> {
+    let mut unreadable = Vec::new();
+    let snapshots = repository.standing(&mut |id, error| {
+        unreadable.push((id, error));
+        Ok(())
+    })?;
+    for (id, error) in unreadable {
+        let name = crate::repository::snapshot_name(&id);
+        match repository.facts(&id)?.standing {
+            Standing::Living => report.add(progress, name, &error),
+            _ => report.remark(
+                progress,
+                name,
+                &format!("forgotten, and {}", error.detail()),
+            ),
+        }
+    }
+    Ok(snapshots)
 }
 
 /// What this machine saw before must still be there.
@@ -215,14 +240,17 @@ fn check_slots(
 }
 
 /// Packs as segments speak of them.
-type Named = HashMap<PackId, NamedPack>;
+pub type Named = HashMap<PackId, NamedPack>;
 
 /// A pack as segments speak of it.
-struct NamedPack {
-    size: u64,
+pub struct NamedPack {
+    /// Bytes of the file.
+    pub size: u64,
+    /// What it holds.
+    pub class: PackClass,
     /// For each segment that names it: a sum over the places of all its chunks, which the pack's own directory must
     /// come to as well.
-    places: Vec<u64>,
+    pub places: Vec<u64>,
 }
 
 /// One chunk's share of the sum over a pack's places.
@@ -263,7 +291,8 @@ fn check_segments(
     Ok(named)
 }
 
-fn name_packs(named: &mut Named, segment: &Segment) {
+/// Adds what a segment says of its packs.
+pub fn name_packs(named: &mut Named, segment: &Segment) {
     let mut places = vec![0u64; segment.packs.len()];
     for (frame, span) in &segment.chunks {
         let (pack, info) = &segment.frames[*frame as usize];
@@ -271,12 +300,13 @@ fn name_packs(named: &mut Named, segment: &Segment) {
         *sum = sum.wrapping_add(place_sum(&span.id, info, span.offset, span.len));
     }
     for (pack, places) in segment.packs.iter().zip(places) {
-        let NamedPack { size, places: sums } = named.entry(pack.id).or_insert(NamedPack {
+        let named = named.entry(pack.id).or_insert(NamedPack {
             size: pack.size,
+            class: pack.class,
             places: Vec::new(),
         });
-        *size = pack.size;
-        sums.push(places);
+        named.size = pack.size;
+        named.places.push(places);
     }
 }
 
@@ -320,7 +350,8 @@ fn check_packs(
     let unnamed = there.keys().filter(|id| !known(id)).count();
     if unnamed > 0 {
         let what = format!(
-            "{unnamed} packs that no segment names: what an interrupted snapshot left; they only take space"
+            "{unnamed} packs that no segment names: what an interrupted snapshot left, or all that is left of a lost segment; \
+             `duramen repair` names them again"
         );
         report.remark(progress, "packs", &what);
     }

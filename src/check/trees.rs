@@ -13,7 +13,7 @@ use crate::id::{ChunkId, PackId};
 use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
-use crate::repository::{ChunkKind, Repository};
+use crate::repository::{ChunkKind, Facts, Repository, Standing};
 
 struct Walk<'c> {
     repository: &'c Repository,
@@ -23,6 +23,10 @@ struct Walk<'c> {
     progress: &'c dyn Progress,
     /// Pages that were looked at, whatever came of it.
     seen: HashSet<ChunkId>,
+    /// The snapshot being walked was forgotten.
+    forgotten: bool,
+    /// Places in it that are damaged.
+    lacking: u64,
     /// Packs of all places of all chunks that were asked for.
     needed: RefCell<HashSet<PackId>>,
 }
@@ -39,7 +43,7 @@ impl Progress for OnlyStops<'_> {
 /// Every pack in which something lies that these snapshots need. What is found wrong on the way is told by [`walk`].
 pub fn needed_packs(
     repository: &Repository,
-    snapshots: &[Snapshot],
+    snapshots: &[(Snapshot, Facts)],
     named: &Named,
     progress: &dyn Progress,
 ) -> Result<HashSet<PackId>> {
@@ -62,7 +66,7 @@ struct Waiting {
 /// Walks the trees of all snapshots.
 pub fn walk(
     repository: &Repository,
-    snapshots: &[Snapshot],
+    snapshots: &[(Snapshot, Facts)],
     named: &Named,
     lost: &Lost,
     report: &mut Report,
@@ -77,7 +81,7 @@ pub fn walk(
 
 fn walked<'c>(
     repository: &'c Repository,
-    snapshots: &[Snapshot],
+    snapshots: &[(Snapshot, Facts)],
     named: &'c Named,
     lost: &'c Lost,
     report: &'c mut Report,
@@ -90,13 +94,28 @@ fn walked<'c>(
         report,
         progress,
         seen: HashSet::new(),
+        forgotten: false,
+        lacking: 0,
         needed: RefCell::default(),
     };
-    // Newest first: where several snapshots share what is damaged, the newest is named.
-    for snapshot in snapshots.iter().rev() {
+    // Newest first: where several snapshots share what is damaged, the newest is named. What only a forgotten one lacks
+    // is no damage: nobody needs it, and nobody who takes it back is left in the dark.
+    let forgotten = |facts: &Facts| facts.standing != Standing::Living;
+    let (living, others): (Vec<_>, Vec<_>) = snapshots
+        .iter()
+        .rev()
+        .partition(|(_, facts)| !forgotten(facts));
+    for (snapshot, facts) in living.into_iter().chain(others) {
+        walk.forgotten = forgotten(facts);
+        walk.lacking = 0;
         for SourceRecord::Files { root, .. } in &snapshot.sources {
             let place = format!("{}:", snapshot.id.short());
             walk.tree(root, place)?;
+        }
+        if walk.lacking > 0 {
+            let what = format!("forgotten, and damaged in {} places", walk.lacking);
+            walk.report
+                .remark(progress, format!("{}:/", snapshot.id.short()), &what);
         }
     }
     Ok(walk)
@@ -113,8 +132,7 @@ impl Walk<'_> {
             }
             if let Err(error) = self.page(&next, &mut waiting) {
                 let place = shown(next.place);
-                let error = error.or_subject(|| place.clone());
-                self.report.add(self.progress, place, &error);
+                self.found(place.clone(), &error.or_subject(|| place));
             }
         }
         Ok(())
@@ -132,18 +150,16 @@ impl Walk<'_> {
         if places.is_empty() {
             return lacking("is named by no segment");
         }
-        let standing = |place: &&Location| !self.lost.packs.contains(&place.frame.pack);
-        let Some(place) = places.iter().find(standing) else {
+        places.retain(|place| !self.lost.packs.contains(&place.frame.pack));
+        if places.is_empty() {
             return lacking("lies in a pack that is missing or damaged");
-        };
-        if !places
-            .iter()
-            .filter(standing)
-            .any(|place| !self.lost.chunks.contains(&(place.frame.pack, *id)))
-        {
+        }
+        places.retain(|place| !self.lost.chunks.contains(&(place.frame.pack, *id)));
+        if places.is_empty() {
             return lacking("is damaged");
         }
-        if len.is_some_and(|len| len != place.len) {
+        let fits = |place: &Location| len.is_none_or(|len| len == place.len);
+        if !places.iter().any(fits) {
             return lacking("has another length than it should");
         }
         Ok(())
@@ -251,8 +267,15 @@ impl Walk<'_> {
         };
         if let Err(error) = attributes.and(node) {
             let place = shown(place);
-            self.report
-                .add(self.progress, place.clone(), &error.subject(place));
+            self.found(place.clone(), &error.subject(place));
+        }
+    }
+
+    fn found(&mut self, place: String, error: &Error) {
+        if self.forgotten {
+            self.lacking += 1;
+        } else {
+            self.report.add(self.progress, place, error);
         }
     }
 }

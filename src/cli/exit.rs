@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use duramen::error::Kind;
 use duramen::format::snapshot::State;
 use duramen::ops::prune::PruneReport;
+use duramen::ops::repair::RepairSummary;
 use duramen::ops::restore::RestoreSummary;
 
 /// Every exit code and what it says, in the words of the manual.
@@ -59,6 +60,15 @@ pub fn of_restore(summary: &RestoreSummary) -> ExitCode {
 /// The code of a check or a scrub that went to its end and found so much damage.
 pub fn of_check(damage_count: u64) -> ExitCode {
     if damage_count > 0 {
+        of_error(Kind::Damage)
+    } else {
+        DONE
+    }
+}
+
+/// The code of a repair that went to its end.
+pub fn of_repair(summary: &RepairSummary) -> ExitCode {
+    if summary.admits_loss() {
         of_error(Kind::Damage)
     } else {
         DONE

@@ -224,6 +224,8 @@ pub struct SnapshotObject {
     pub excludes: Vec<String>,
     pub kind: &'static str,
     pub parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
     pub program_version: String,
     pub state: &'static str,
     pub problem_count: u64,
@@ -296,6 +298,7 @@ impl SnapshotObject {
             excludes: snapshot.excludes.clone(),
             kind: snapshot.kind.word(),
             parent: snapshot.parent.map(|parent| parent.hex()),
+            original: snapshot.original().map(|original| original.hex()),
             program_version: snapshot.program.clone(),
             state: snapshot.state.word(),
             problem_count: snapshot.problem_count,

@@ -11,6 +11,9 @@ use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, RepositoryId, SnapshotId};
 use crate::limits::PROBLEMS_LISTED_MAX;
 
+/// Extension of a snapshot that repair made: the 16 bytes of the id of the snapshot that it stands for.
+const ORIGINAL: u32 = 2;
+
 /// What stands at `snapshots/<session id>`: whoever puts it first decides the session's fate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
@@ -245,6 +248,29 @@ impl Snapshot {
             }
         }
         extent
+    }
+
+    /// The damaged snapshot that this one was made from by repair.
+    #[must_use]
+    pub fn original(&self) -> Option<SnapshotId> {
+        let extension = self.extensions.iter().find(|own| own.tag == ORIGINAL)?;
+        extension
+            .body
+            .as_slice()
+            .try_into()
+            .ok()
+            .map(crate::id::SessionId)
+    }
+
+    /// Notes which snapshot this one was made from.
+    pub fn set_original(&mut self, original: &SnapshotId) {
+        self.extensions.retain(|own| own.tag != ORIGINAL);
+        self.extensions.push(Extension {
+            tag: ORIGINAL,
+            critical: false,
+            body: original.0.to_vec(),
+        });
+        self.extensions.sort_by_key(|own| own.tag);
     }
 
     /// Holds the record against the rules of its chapter.

@@ -70,7 +70,7 @@ pub fn copy(
             Err(error) if matches!(error.kind(), Kind::Damage | Kind::NotFound) => {
                 if repository.storage().size(&pack_name(pack))?.is_none() {
                     gone.insert(*pack);
-                } else {
+                } else if copy.needs(pack)? {
                     progress.problem(&error);
                     unreadable.insert(*pack);
                 }
@@ -110,6 +110,28 @@ impl Copy<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether anything in a pack that cannot be read is needed and stands nowhere else, by what segments say of it.
+    fn needs(&self, pack: &PackId) -> Result<bool> {
+        let mut needed = false;
+        self.repository.index().each_segment(&mut |_, segment| {
+            let segment = match segment {
+                Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+                segment => segment?,
+            };
+            for (frame, span) in &segment.chunks {
+                let (number, _) = segment.frames[*frame as usize];
+                if segment.packs[number as usize].id == *pack
+                    && self.live.contains(&span.id)
+                    && !self.writer.holds(&span.id)?
+                {
+                    needed = true;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(needed)
     }
 
     fn frame(

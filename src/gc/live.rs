@@ -54,6 +54,8 @@ enum Found {
 pub struct Live {
     ids: HashMap<Short, Found, BuildHasherDefault<Already>>,
     snapshots: HashSet<SnapshotId>,
+    /// Of these, what only snapshots need that a repair took again because they lack something: it may be missing.
+    given_up: HashSet<Short>,
 }
 
 fn short(id: &ChunkId) -> Short {
@@ -108,8 +110,8 @@ impl Live {
     /// Needed chunks that the survey has not found anywhere.
     pub(super) fn missing(&self) -> usize {
         self.ids
-            .values()
-            .filter(|found| **found == Found::No)
+            .iter()
+            .filter(|(id, found)| **found == Found::No && !self.given_up.contains(*id))
             .count()
     }
 
@@ -128,13 +130,25 @@ impl Live {
         // Segments after snapshots: whatever these need is in them.
         repository.index().refresh().map_err(unsure)?;
         let mut waiting = Waiting::new();
+        // What a repair took again without what is lost lacks it for good: that hides nothing.
+        let replaced: HashSet<SnapshotId> = snapshots
+            .iter()
+            .filter_map(|(snapshot, _)| snapshot.original())
+            .collect();
         for (snapshot, facts) in snapshots {
+            let lacking = facts.standing == Standing::Forgotten && replaced.contains(&snapshot.id);
             if self.snapshots.contains(&snapshot.id) {
                 continue;
             }
             self.roots(&snapshot, &mut waiting);
             while let Some((kind, id)) = waiting.pop() {
-                if self.ids.insert(short(&id), Found::No).is_some() {
+                let known = self.ids.insert(short(&id), Found::No).is_some();
+                if lacking && !known {
+                    self.given_up.insert(short(&id));
+                }
+                // What a snapshot that lacks something has reached is reached anew by one that must not.
+                let anew = !lacking && self.given_up.remove(&short(&id));
+                if known && !anew {
                     continue;
                 }
                 if matches!(kind, ChunkKind::Data | ChunkKind::Xattr) {

@@ -51,6 +51,9 @@ impl Sweep<'_> {
             self.delete_packs(&tombstones, &packs, live, report)?;
             self.remove_tombstones(&due, report)?;
         }
+        if !self.repository.keeps(Rule::LiveParent) {
+            return Ok(());
+        }
         self.remove_gone(report)
     }
 
@@ -130,11 +133,9 @@ impl Sweep<'_> {
         let mut stay = HashSet::new();
         if repository.keeps(Rule::Fresh) {
             live.update(repository, Some(self.session), self.progress)?;
-            let hidden = tombstones.iter().flat_map(|tombstone| &tombstone.packs);
             if repository.keeps(Rule::Untombed) {
+                let hidden = tombstones.iter().flat_map(|tombstone| &tombstone.packs);
                 repository.index().hide(hidden.copied());
-            } else {
-                repository.index().hide(due.iter().copied());
             }
             let purge = self.options.purge;
             let copied = copy::copy(repository, self.session, &packs, live, purge, self.progress)?;

@@ -121,6 +121,14 @@ impl Generation {
             .collect()
     }
 
+    /// Packs that its entries lie in.
+    pub fn packs(&self) -> Result<Vec<PackId>> {
+        let entries = self.packs.iter().map_err(failed)?;
+        entries
+            .map(|entry| Ok(PackId(*entry.map_err(failed)?.1.value())))
+            .collect()
+    }
+
     fn location(&self, bytes: &[u8; 32]) -> Result<Location> {
         let mut reader = Reader::new(bytes);
         let pack = reader.u32()?;

@@ -298,6 +298,25 @@ impl Index {
         self.write().dead.extend(packs);
     }
 
+    /// Whether the packs that segments name are those that stand, tombstones aside. Where they are not (a pack or a segment
+    /// was lost, or somebody else is writing just now), what a parent refers to must be looked up before it is named again.
+    /// True where nobody has said what stands.
+    ///
+    /// # Errors
+    /// As [`Index::locate`].
+    pub fn adds_up(&self) -> Result<bool> {
+        let state = self.read();
+        let Some(standing) = &state.standing else {
+            return Ok(true);
+        };
+        let mut named: HashSet<PackId> = state.overlay.packs().copied().collect();
+        for generation in &state.generations {
+            named.extend(generation.packs()?);
+        }
+        let differ = standing.symmetric_difference(&named);
+        Ok(differ.into_iter().all(|pack| state.dead.contains(pack)))
+    }
+
     /// The writer has ended: every pack counts again.
     pub fn reset_packs(&self) {
         let mut state = self.write();

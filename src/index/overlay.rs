@@ -30,6 +30,11 @@ impl Overlay {
         self.chunks.len()
     }
 
+    /// Packs that its entries lie in.
+    pub fn packs(&self) -> impl Iterator<Item = &PackId> {
+        self.packs.iter()
+    }
+
     fn pack_number(&mut self, id: PackId) -> u32 {
         *self.numbers.entry(id).or_insert_with(|| {
             self.packs.push(id);

@@ -2,6 +2,7 @@
 
 pub mod annotate;
 pub mod check;
+pub mod checkout;
 pub mod diff;
 pub mod export;
 pub mod find;
@@ -14,6 +15,7 @@ pub mod look;
 pub mod open;
 pub mod prune;
 pub mod recall;
+pub mod repair;
 pub mod restore;
 pub mod scrub;
 pub mod select;

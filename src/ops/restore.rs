@@ -5,7 +5,7 @@ use crate::format::snapshot::Snapshot;
 use crate::progress::Progress;
 use crate::repository::Repository;
 
-pub use crate::restore::{Overwrite, RestoreOptions, RestoreSummary};
+pub use crate::restore::{Overwrite, ReadOnly, RestoreOptions, RestoreSummary};
 
 /// Brings files back as `options` say.
 ///

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use super::select::{self, Filter};
 use crate::error::{Kind, Result};
-use crate::format::entry::Node;
 use crate::format::frame::PackClass;
 use crate::format::segment::Segment;
-use crate::format::snapshot::{Snapshot, SourceRecord};
+use crate::format::snapshot::Snapshot;
 use crate::id::PackId;
 pub use crate::look::{Largest, Part};
 use crate::progress::Progress;
@@ -88,18 +87,6 @@ fn ratio(of: u64, to: u64) -> Option<f64> {
     (to > 0).then(|| of as f64 / to as f64)
 }
 
-/// Bytes of a snapshot's files, every name counted.
-fn extent(snapshot: &Snapshot) -> u64 {
-    let bytes = |SourceRecord::Files { root, .. }: &SourceRecord| match &root.node {
-        Node::Directory(directory) => directory.bytes,
-        _ => 0,
-    };
-    snapshot
-        .sources
-        .iter()
-        .fold(0, |sum, source| sum.saturating_add(bytes(source)))
-}
-
 /// Adds it up. Reads the index and of the snapshot `name` (looked for in what the filter keeps) the largest
 /// directories. Memory holds one segment at a time, the records of the snapshots, and the names of the packs.
 ///
@@ -117,10 +104,9 @@ pub fn run(
         snapshots: select::list(repository, &Filter::default())?,
         ..Stats::default()
     };
-    stats.logical = stats
-        .snapshots
-        .iter()
-        .fold(0, |sum, snapshot| sum.saturating_add(extent(snapshot)));
+    stats.logical = stats.snapshots.iter().fold(0, |sum, snapshot| {
+        sum.saturating_add(snapshot.extent().bytes)
+    });
     for (folder, count, bytes) in [
         ("packs", &mut stats.packs, &mut stats.pack_bytes),
         ("index", &mut stats.segments, &mut stats.segment_bytes),

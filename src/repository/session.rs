@@ -15,7 +15,7 @@ use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::format::file::FileType;
 use crate::format::records::{self, SessionPurpose};
-use crate::id::{PackId, SessionId, SnapshotId};
+use crate::id::{PackId, RecordId, SessionId, SnapshotId};
 use crate::pack::pack_id;
 
 /// An open session; end it with [`Session::end`], or leave it to be expired.
@@ -28,6 +28,8 @@ pub struct Session {
     pub damaged: Option<Error>,
     record: Mutex<records::Session>,
     renewed: Mutex<Duration>,
+    /// Nobody sees it, so nobody needs to hear that it lives.
+    unseen: bool,
     /// The commit was put and nobody knows whether it arrived: only expiry may settle the session.
     unsettled: AtomicBool,
 }
@@ -52,6 +54,30 @@ impl Repository {
         }
         let tombstones = self.list_tombstones()?;
         let open_ends = self.annotations()?.open_ends();
+        let mut session = self.put_session(purpose, tombstones, open_ends)?;
+        if let Err(error) = self.prepare(&mut session) {
+            session.end(self);
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Opens a session that has seen nothing, so that every tombstone and every end of a forgetting waits for it: for
+    /// mending the records that an ordinary session would have to read.
+    ///
+    /// # Errors
+    /// As [`Repository::begin`].
+    pub fn begin_blind(&self, purpose: SessionPurpose) -> Result<Session> {
+        self.config.check_write()?;
+        self.put_session(purpose, Vec::new(), Vec::new())
+    }
+
+    fn put_session(
+        &self,
+        purpose: SessionPurpose,
+        tombstones: Vec<RecordId>,
+        forgotten: Vec<RecordId>,
+    ) -> Result<Session> {
         let id = SessionId(random::array()?);
         let now = self.environment.clock.now();
         let record = records::Session {
@@ -64,17 +90,12 @@ impl Repository {
             started: now,
             renewed: now,
             tombstones,
-            forgotten: open_ends,
+            forgotten,
             program: env!("CARGO_PKG_VERSION").into(),
             extensions: Vec::new(),
         };
         self.put_record(FileType::Session, &session_name(&id, 0), &record)?;
-        let mut session = self.session(record);
-        if let Err(error) = self.prepare(&mut session) {
-            session.end(self);
-            return Err(error);
-        }
-        Ok(session)
+        Ok(self.session(record))
     }
 
     /// What must be looked at after the session is put.
@@ -93,10 +114,7 @@ impl Repository {
         if self.keeps(Rule::LiveParent) {
             session.forgotten = self.annotations()?.no_parents();
         }
-        match self.index.refresh() {
-            Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
-            refreshed => refreshed?,
-        }
+        self.refresh_for(session)?;
         // Packs after segments: a pack that a listed segment names was there before it. One that is not listed was
         // lost, and what was in it is stored again.
         let standing = self
@@ -116,6 +134,14 @@ impl Repository {
         Ok(())
     }
 
+    fn refresh_for(&self, session: &mut Session) -> Result<()> {
+        match self.index.refresh() {
+            Err(error) if error.kind() == Kind::Damage => session.damaged = Some(error),
+            refreshed => refreshed?,
+        }
+        Ok(())
+    }
+
     fn session(&self, record: records::Session) -> Session {
         Session {
             id: record.id,
@@ -123,6 +149,7 @@ impl Repository {
             damaged: None,
             record: Mutex::new(record),
             renewed: Mutex::new(self.environment.clock.elapsed()),
+            unseen: false,
             unsettled: AtomicBool::new(false),
         }
     }
@@ -150,8 +177,9 @@ impl Repository {
             extensions: Vec::new(),
         };
         let mut session = self.session(record);
+        session.unseen = true;
         session.forgotten = self.annotations()?.no_parents();
-        self.index.refresh()?;
+        self.refresh_for(&mut session)?;
         Ok(session)
     }
 }
@@ -170,7 +198,7 @@ impl Session {
         let now = repository.environment.clock.elapsed();
         {
             let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.saturating_sub(*renewed) < RENEW_EVERY {
+            if self.unseen || now.saturating_sub(*renewed) < RENEW_EVERY {
                 return Ok(());
             }
             *renewed = now;

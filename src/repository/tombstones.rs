@@ -1,5 +1,7 @@
 //! Tombstones: packs that are to go (`format-spec/session.md`, `sharing.md`).
 
+use std::collections::HashSet;
+
 use super::{Repository, Session};
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +35,26 @@ impl Repository {
     /// Whatever the storage says; [`Kind::Damage`] naming one that cannot be read.
     pub fn tombstones(&self) -> Result<Vec<Tombstone>> {
         self.read_tombstones(&self.list_tombstones()?)
+    }
+
+    /// Packs that tombstones name, whatever cannot be read left out.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn tombstoned(&self) -> Result<HashSet<PackId>> {
+        let mut packs = HashSet::new();
+        for id in self.list_tombstones()? {
+            match self.read_tombstone(&id) {
+                Ok(tombstone) => packs.extend(tombstone.packs),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        Kind::NotFound | Kind::Damage | Kind::Unsupported
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(packs)
     }
 
     pub(super) fn read_tombstones(&self, ids: &[RecordId]) -> Result<Vec<Tombstone>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ChunkKind, Repository};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
-use crate::format::entry::{Content, Directory, Entry, Node, PageRef, Piece};
+use crate::format::entry::{Content, Directory, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{Hint, HintPage, ListPage, Owner, TreeChild, TreePage};
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::ChunkId;
@@ -61,6 +61,16 @@ pub struct EntriesWithHints<'r> {
     repository: &'r Repository,
     waiting: Vec<Waiting>,
     leaf: std::vec::IntoIter<(Listed, Option<Hint>)>,
+    passing_over: bool,
+}
+
+impl EntriesWithHints<'_> {
+    /// Goes on behind a page that cannot be read: what it held is missing, and the error stands in its place.
+    #[must_use]
+    pub fn passing_over_errors(mut self) -> Self {
+        self.passing_over = true;
+        self
+    }
 }
 
 impl Iterator for EntriesWithHints<'_> {
@@ -73,7 +83,9 @@ impl Iterator for EntriesWithHints<'_> {
             }
             let page = self.waiting.pop()?;
             if let Err(error) = self.load(page) {
-                self.waiting.clear();
+                if !self.passing_over {
+                    self.waiting.clear();
+                }
                 return Some(Err(error));
             }
         }
@@ -238,6 +250,7 @@ impl Repository {
             repository: self,
             waiting,
             leaf: Vec::new().into_iter(),
+            passing_over: false,
         }
     }
 
@@ -267,6 +280,45 @@ impl Repository {
                 waiting: vec![(root.id, root.depth)],
                 leaf: Vec::new().into_iter(),
             }),
+        }
+    }
+
+    /// Calls `each` with every chunk of bytes that the entry names, and its length, as long as it answers true: attribute
+    /// values and file content, not a directory's pages. True where all were. Pages of a long content list are read, and
+    /// must add up to the file's size.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where a page of a content list cannot be read or does not add up, and whatever `each` returns.
+    pub fn every_chunk(
+        &self,
+        entry: &Entry,
+        each: &mut dyn FnMut(&ChunkId, u32) -> Result<bool>,
+    ) -> Result<bool> {
+        for xattr in &entry.xattrs {
+            if let XattrValue::Chunk { id, len } = &xattr.value
+                && !each(id, *len)?
+            {
+                return Ok(false);
+            }
+        }
+        let Node::File { size, content } = &entry.node else {
+            return Ok(true);
+        };
+        let mut bytes = 0u64;
+        for piece in self.pieces(content) {
+            let piece = piece?;
+            bytes = bytes.saturating_add(piece.len());
+            if let Piece::Data { id, len } = &piece
+                && !each(id, *len)?
+            {
+                return Ok(false);
+            }
+        }
+        match content {
+            Content::Paged(_) if bytes != *size => Err(Error::damage(
+                "the pieces of a file do not add up to its size",
+            )),
+            _ => Ok(true),
         }
     }
 

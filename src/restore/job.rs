@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::entry::{Content, Node};
 use crate::fs::{Dir, Identity};
 use crate::repository::Listed;
-use crate::target::files::{self as target, Meta, Special, Writing, apply_to_member, make};
+use crate::target::files::{self as target, Meta, Special, Writing, apply_to_member, make, unlink};
 
 /// Files that stay open at once while their content comes in.
 const OPEN_MAX: usize = 256;
@@ -133,6 +133,10 @@ impl Job {
         }
         state.writing = None;
         drop(state);
+        if task.leaves_nothing_old() && self.way == Way::Write {
+            // Where it cannot be removed either, the problem told below says enough.
+            let _ = unlink(&self.dir, self.name());
+        }
         self.decide(if stored { Fate::Damaged } else { Fate::Failed });
         let error = if self.in_place {
             Error::new(error.kind(), "not restored, and perhaps rewritten in part")

@@ -136,8 +136,10 @@ impl Sweep for Broom<'_, '_> {
         // Only what would have been restored had it been in the snapshot. Whether the directory itself is taken
         // was decided when it was entered; below an extra name everything is.
         let inside = !top || self.task.is_taken(&self.base);
+        let read_only = self.task.options.read_only.is_some();
         self.task.filter.judge(&whole, is_dir, inside) != Verdict::Take
-            || self.task.asked.could_not_read(&whole)
+            || (!read_only && self.task.asked.could_not_read(&whole))
+            || self.task.stays(&whole)
     }
 
     fn removed(&mut self, _: &[u8], _: bool) {
@@ -151,6 +153,10 @@ impl Sweep for Broom<'_, '_> {
 
     fn dry_run(&self) -> bool {
         self.task.options.dry_run
+    }
+
+    fn lends(&self) -> bool {
+        self.task.options.read_only.is_some() && !self.task.rules.privileged
     }
 
     fn go_on(&mut self) -> Result<()> {

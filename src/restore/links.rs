@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::entry::{LinkGroup, Node};
 use crate::fs::{Dir, Identity};
 use crate::repository::Listed;
-use crate::target::files::{ends_everything, link};
+use crate::target::files::{ends_everything, link, unlink};
 
 /// What became of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,9 @@ impl Linking {
                     Error::damage(format!("not restored: it shares its content with {first}"))
                         .subject(subject());
                 task.report.unreadable(path, &error);
+                if task.leaves_nothing_old() {
+                    let _ = unlink(&self.dir, name);
+                }
                 return Ok(None);
             }
             // The first name stands in a place of its own with troubles of its own.

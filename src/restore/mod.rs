@@ -30,7 +30,7 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
-pub use self::options::{Overwrite, RestoreOptions, RestoreSummary};
+pub use self::options::{Overwrite, ReadOnly, RestoreOptions, RestoreSummary};
 use self::task::Task;
 use self::walk::{Place, Walk};
 use self::window::Size;
@@ -86,7 +86,8 @@ fn within(
         _ => None,
     };
     if is_directory {
-        Walk::directory(&task, top, target, !existed || is_root)?;
+        let own = !existed || is_root || options.read_only.is_some();
+        Walk::directory(&task, top, target, own)?;
     } else {
         Walk::member_only(&task, top, target)?;
     }

@@ -1,5 +1,6 @@
 //! What a restore is asked to do, and what it says it did.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::format::snapshot::Problem;
@@ -50,6 +51,20 @@ pub struct RestoreOptions {
     pub ownership: Option<bool>,
     /// Take owners by their number, whatever their names.
     pub numeric_owner: bool,
+    /// Make of the target a copy that is only read.
+    pub read_only: Option<ReadOnly>,
+}
+
+/// A target that belongs to the restore alone and is only read in between, as a checkout: without permissions to
+/// write, without setuid, setgid and file capabilities (an old program with a hole must not come back to life), and
+/// with nothing in it that is not in the snapshot, wherever `delete` is asked for. What cannot be restored does not
+/// leave an older version standing.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOnly {
+    /// Absolute raw paths in the snapshot that are written anew even where type, size and mtime are right.
+    pub rewrite: HashSet<Vec<u8>>,
+    /// A name in the target itself that is not the snapshot's: it stays, and is not restored.
+    pub stays: Vec<u8>,
 }
 
 /// What was done, or would be. A file is anything but a directory, every name counted; bytes are sizes of regular

@@ -15,6 +15,11 @@ use crate::progress::Progress;
 use crate::repository::{ChunkKind, Listed, Repository};
 use crate::target::files::{Applied, Meta, Owners, Rules, ends_everything};
 
+/// Permissions that are left where nothing may be written: reading and executing.
+const READ_ONLY: u32 = 0o555;
+/// The attribute that holds a file's capabilities.
+const CAPABILITIES: &[u8] = b"security.capability";
+
 /// One restore: where from, how, and who is told.
 pub(super) struct Task<'a> {
     pub(super) repository: &'a Repository,
@@ -71,6 +76,26 @@ impl<'a> Task<'a> {
         })
     }
 
+    /// Whether what the directory `path` of the snapshot (the root is empty) does not hold may be deleted.
+    pub(super) fn may_delete_in(&self, path: &[u8]) -> bool {
+        self.options.delete && (self.options.read_only.is_some() || self.asked.knows_all_of(path))
+    }
+
+    /// Whether `path` in the snapshot is the one name of the target that is not the snapshot's.
+    pub(super) fn stays(&self, path: &[u8]) -> bool {
+        let Some(read_only) = &self.options.read_only else {
+            return false;
+        };
+        path.strip_prefix(self.base.as_slice())
+            .and_then(|below| below.strip_prefix(b"/"))
+            .is_some_and(|name| name == read_only.stays)
+    }
+
+    /// Whether an older version that cannot be replaced must not stay in its place.
+    pub(super) fn leaves_nothing_old(&self) -> bool {
+        self.options.read_only.is_some() && !self.options.dry_run
+    }
+
     /// The path in the snapshot of `name` in a directory of the target (of the directory itself for an empty name).
     pub(super) fn snapshot_path(&self, dir: &Dir, name: &[u8]) -> Vec<u8> {
         let whole = dir.path_of(name);
@@ -99,8 +124,12 @@ impl<'a> Task<'a> {
     /// where `path` is given.
     pub(super) fn meta(&self, listed: &Listed, path: Option<&dyn Fn() -> Vec<u8>>) -> Meta {
         let entry = &listed.entry;
+        let read_only = self.options.read_only.is_some();
         let mut xattrs = Vec::with_capacity(entry.xattrs.len());
         for xattr in &entry.xattrs {
+            if read_only && xattr.name == CAPABILITIES {
+                continue;
+            }
             let value = match &xattr.value {
                 XattrValue::Inline(value) => Ok(value.clone()),
                 XattrValue::Chunk { id, .. } => self.repository.read_chunk(ChunkKind::Xattr, id),
@@ -122,7 +151,11 @@ impl<'a> Task<'a> {
             }
         }
         Meta {
-            mode: entry.mode,
+            mode: if read_only {
+                entry.mode & READ_ONLY
+            } else {
+                entry.mode
+            },
             uid: self.owners.user(listed.user.as_deref(), entry.uid),
             gid: self.owners.group(listed.group.as_deref(), entry.gid),
             mtime: entry.mtime,

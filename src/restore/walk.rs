@@ -10,7 +10,7 @@ use super::filter::Verdict;
 use super::job::{Job, Way};
 use super::leave::Left;
 use super::links::{Groups, Linking};
-use super::options::Overwrite;
+use super::options::{Overwrite, ReadOnly};
 use super::report::add;
 use super::task::{Task, lossy};
 use super::window::Window;
@@ -173,13 +173,8 @@ impl<'t, 'r> Walk<'t, 'r> {
         if level.listed.is_some() {
             add(&self.task.report.dirs, 1);
         }
-        let sweep = self.task.options.delete
-            && !fresh
-            && level.broken == 0
-            && self
-                .task
-                .asked
-                .knows_all_of(&self.path[..level.path_length]);
+        let sweep =
+            !fresh && level.broken == 0 && self.task.may_delete_in(&self.path[..level.path_length]);
         if let Some(dir) = dir {
             self.window.add_left(Left {
                 dir,
@@ -199,6 +194,9 @@ impl<'t, 'r> Walk<'t, 'r> {
         }
         self.path.push(b'/');
         self.path.extend_from_slice(name);
+        if self.task.stays(&self.path) {
+            return Ok(());
+        }
         let directory = match listed.entry.node {
             Node::Directory(directory) => Some(directory),
             _ => None,
@@ -267,7 +265,7 @@ impl<'t, 'r> Walk<'t, 'r> {
         let existing = if fresh { Ok(None) } else { look(above, &name) };
         let made = existing.and_then(|existing| match existing {
             Some(stat) if stat.is_directory() => {
-                let dir = above.open_child(&name)?;
+                let mut dir = above.open_child(&name)?;
                 let keep = match overwrite {
                     Overwrite::Never => true,
                     Overwrite::IfNewer => stat.mtime >= mtime,
@@ -275,8 +273,9 @@ impl<'t, 'r> Walk<'t, 'r> {
                 };
                 if keep {
                     self.levels[index].listed = None;
-                } else if !dry && !self.task.rules.privileged {
-                    lend_access(&dir, &stat);
+                } else if !dry && !self.task.rules.privileged && lend_access(&dir, &stat) {
+                    // What could not be listed before can be now.
+                    dir = above.open_child(&name)?;
                 }
                 Ok(Some(Place::Made { dir, fresh: false }))
             }
@@ -403,13 +402,16 @@ impl<'t, 'r> Walk<'t, 'r> {
             return Ok(None);
         }
         if stat.is_directory() {
-            self.empty(dir, &entry.name)?;
+            self.empty(dir, &entry.name, stat)?;
             return Ok(Some(Way::Write));
         }
         if overwrite == Overwrite::IfNewer && entry.mtime <= stat.mtime {
             return Ok(None);
         }
-        if overwrite != Overwrite::IfChanged {
+        let anew = |read_only: &ReadOnly| read_only.rewrite.contains(&self.path);
+        if overwrite != Overwrite::IfChanged
+            || self.task.options.read_only.as_ref().is_some_and(anew)
+        {
             return Ok(Some(Way::Write));
         }
         let same = match (&entry.node, stat.kind) {
@@ -442,10 +444,15 @@ impl<'t, 'r> Walk<'t, 'r> {
     }
 
     /// Makes the directory `name`, which is in the way of something else, empty, or says that it may not be.
-    fn empty(&self, above: &Arc<Dir>, name: &[u8]) -> Result<()> {
-        let dir = above.open_child(name)?;
+    fn empty(&self, above: &Arc<Dir>, name: &[u8], stat: &Stat) -> Result<()> {
+        let task = self.task;
+        let mut dir = above.open_child(name)?;
+        let lends = task.leaves_nothing_old() && !task.rules.privileged;
+        if lends && lend_access(&dir, stat) {
+            dir = above.open_child(name)?;
+        }
         let members = names(&dir)?;
-        if self.task.options.delete && self.task.asked.knows_all_of(&self.path) {
+        if task.may_delete_in(&self.path) {
             for member in members.iter() {
                 let mut broom = super::leave::Broom {
                     task: self.task,

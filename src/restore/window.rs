@@ -252,13 +252,19 @@ fn locate(task: &Task<'_>, needed: Vec<Needed>, threads: usize) -> Result<Vec<Fo
                 }
                 continue;
             }
-            match task.repository.locate(&needed.id) {
-                Ok(location)
-                    if location.len == needed.length && location.frame.kind == ChunkKind::Data =>
-                {
-                    found.push(Found { needed, location });
+            let fits = |location: &Location| {
+                location.len == needed.length && location.frame.kind == ChunkKind::Data
+            };
+            let place = task.repository.locate(&needed.id).and_then(|first| {
+                if fits(&first) {
+                    return Ok(Some(first));
                 }
-                Ok(_) => {
+                let all = task.repository.index().locate_all(&needed.id)?;
+                Ok(all.into_iter().find(fits))
+            });
+            match place {
+                Ok(Some(location)) => found.push(Found { needed, location }),
+                Ok(None) => {
                     let error =
                         Error::damage("a chunk of another kind or length than its file says");
                     broken(task, &needed, error)?;

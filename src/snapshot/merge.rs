@@ -2,7 +2,9 @@
 //!
 //! The decision that a file need not be read is the one place where a snapshot could quietly lie, so it takes all of
 //! type, size, mtime, ctime and inode, and a ctime that was not too fresh when the parent was taken. The parent is
-//! only ever an optimisation: where its tree cannot be read, everything below is simply read again.
+//! only ever an optimisation: where its tree cannot be read, everything below is simply read again. Where the index is
+//! known to lack something, so is every file of which a chunk cannot be found: a loss that shows heals with the next
+//! snapshot instead of being handed down from parent to child.
 
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -59,15 +61,19 @@ pub struct Merger<'r> {
     trust: Trust,
     root: Option<(Entry, Option<ChunkId>)>,
     stack: Vec<Option<Entries<'r>>>,
+    /// The index is known to lack something: what the parent names is looked up before it is named again.
+    lacking: bool,
 }
 
 impl<'r> Merger<'r> {
-    /// `root` is the parent's `/` and its topmost hint page, where there is a parent.
+    /// `root` is the parent's `/` and its topmost hint page, where there is a parent; `lacking` says that the index is
+    /// known to be incomplete.
     pub fn new(
         repository: &'r Repository,
         progress: &'r dyn Progress,
         trust: Trust,
         root: Option<(Entry, Option<ChunkId>)>,
+        lacking: bool,
     ) -> Self {
         Self {
             repository,
@@ -75,6 +81,7 @@ impl<'r> Merger<'r> {
             trust,
             root,
             stack: Vec::new(),
+            lacking: lacking || !repository.index().adds_up().unwrap_or(false),
         }
     }
 
@@ -100,7 +107,8 @@ impl<'r> Merger<'r> {
                 });
                 let was_directory = members.is_some();
                 self.stack.push(members);
-                let same_inode = was_directory
+                let same_inode = previous.as_ref().is_some_and(|entry| self.stands(entry))
+                    && was_directory
                     && hint.is_some_and(|hint| {
                         self.same_inode(&hint, &stat) && hint.ctime == stat.ctime
                     });
@@ -137,7 +145,8 @@ impl<'r> Merger<'r> {
         };
         let entry = listed.entry;
         let trusted = hint.is_some_and(|hint| self.same_inode(&hint, &stat));
-        if !trusted || !same_kind(&entry.node, &stat) || entry.mtime != stat.mtime {
+        let same = trusted && same_kind(&entry.node, &stat) && entry.mtime == stat.mtime;
+        if !same || !self.stands(&entry) {
             let known = !matches!(entry.node, Node::Directory(_));
             return Task::Read {
                 name,
@@ -165,6 +174,14 @@ impl<'r> Merger<'r> {
             known: true,
             content,
         }
+    }
+
+    /// Whether what the entry names may be named again unread.
+    fn stands(&self, entry: &Entry) -> bool {
+        let index = self.repository.index();
+        let mut located = |id: &ChunkId, _| Ok(index.stored(id)?.is_some());
+        let mut found = || self.repository.every_chunk(entry, &mut located);
+        !self.lacking || found().unwrap_or(false)
     }
 
     fn same_inode(&self, hint: &Hint, stat: &Stat) -> bool {

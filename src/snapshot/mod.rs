@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use crossbeam_channel::{Receiver, bounded};
 
 pub use merge::Trust;
+pub use pages::TreeBuilder;
 pub use put::{Put, Putter};
 pub use sink::Tree;
 
@@ -88,7 +89,13 @@ pub fn take(
             scope.spawn(move || work(shared, &batches));
         }
         drop(batches);
-        let mut merger = Merger::new(repository, progress, options.trust, parent);
+        let mut merger = Merger::new(
+            repository,
+            progress,
+            options.trust,
+            parent,
+            session.damaged.is_some(),
+        );
         let clock = &repository.environment().clock;
         let walker = scope.spawn(move || {
             // Everything in a batch was looked at after the batch before it was handed over.

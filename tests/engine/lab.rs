@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use duramen::clock::SystemClock;
+use duramen::clock::{Clock, Nanos, SystemClock};
 use duramen::error::Result;
 use duramen::format::records::Chunking;
 use duramen::format::snapshot::SnapshotKind;
@@ -56,6 +57,19 @@ pub fn options(path: &Path) -> SnapshotOptions {
         level: 3,
         ignore_inode: false,
         ignore_ctime: false,
+    }
+}
+
+/// The machine's clock, ten minutes on.
+struct Later(SystemClock);
+
+impl Clock for Later {
+    fn now(&self) -> Nanos {
+        self.0.now() + 600_000_000_000
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -114,6 +128,17 @@ impl Lab {
 
     pub fn open(&self) -> Repository {
         self.open_on(Arc::new(self.storage.clone())).unwrap()
+    }
+
+    /// Opens it on a machine where it is later, so that what was just written is not too fresh to be trusted as
+    /// unchanged.
+    pub fn open_later(&self, storage: &MemoryStorage) -> Result<Repository> {
+        let environment = Environment {
+            clock: Arc::new(Later(SystemClock::default())),
+            ..environment(None)
+        };
+        let credential = std::slice::from_ref(&self.credential);
+        Repository::open(Arc::new(storage.clone()), credential, environment)
     }
 
     pub fn snapshot(&self, repository: &Repository) -> Result<SnapshotSummary> {
@@ -195,5 +220,6 @@ pub fn restore_options(lab: &Lab, target: &Path) -> ops::restore::RestoreOptions
         sparse: false,
         ownership: None,
         numeric_owner: false,
+        read_only: None,
     }
 }

@@ -7,6 +7,7 @@
 mod common;
 
 mod archive;
+mod checkout;
 mod choice;
 mod hidden;
 mod hostile;

@@ -182,6 +182,7 @@ impl Sequence {
             sparse: self.random.one_in(3),
             ownership: None,
             numeric_owner: self.random.one_in(2),
+            read_only: None,
         };
         let repository = self.open();
         let found = select::one(&repository, &wanted.id, &Filter::default()).unwrap();

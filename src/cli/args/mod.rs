@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 mod annotate;
 mod check;
+mod checkout;
 mod config;
 mod diff;
 mod filter;
@@ -21,6 +22,7 @@ mod key;
 mod look;
 mod misc;
 mod prune;
+mod repair;
 mod restore;
 mod run;
 mod schedule;
@@ -30,6 +32,7 @@ mod stats;
 
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
+pub use checkout::{CheckoutArgs, UnmountArgs};
 pub use config::{ConfigArgs, ConfigCommand};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
@@ -41,6 +44,7 @@ pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArg
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
 pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
+pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
 pub use run::RunArgs;
 pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, With};
@@ -150,6 +154,8 @@ pub enum Command {
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Restore(Box<RestoreArgs>),
+    Checkout(CheckoutArgs),
+    Unmount(UnmountArgs),
     Ls(LsArgs),
     Cat(CatArgs),
     Find(Box<FindArgs>),
@@ -162,6 +168,7 @@ pub enum Command {
     Tag(TagArgs),
     Prune(PruneArgs),
     Check(CheckArgs),
+    Repair(RepairArgs),
     Scrub(ScrubArgs),
     Key(KeyArgs),
     Run(RunArgs),

@@ -68,6 +68,7 @@ fn options(args: RestoreArgs, path: Option<Vec<u8>>) -> RestoreOptions {
             _ => None,
         },
         numeric_owner: args.numeric_owner,
+        read_only: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use duramen::error::Result;
-use duramen::format::snapshot::Snapshot;
+use duramen::format::snapshot::{Extent, Snapshot};
 use duramen::ops::stats::{self, Largest, Part, Stats};
 use serde::Serialize;
 
@@ -102,13 +102,13 @@ fn object(stats: &Stats) -> StatsObject {
             .collect()
     };
     let growth = |snapshot: &Snapshot| {
-        let extent = snapshot.extent();
+        let Extent { files, bytes: size } = snapshot.extent();
         GrowthObject {
             snapshot_id: snapshot.id.hex(),
             time: time::rfc3339(snapshot.time),
             host: snapshot.host.clone(),
-            size: extent.bytes,
-            files: extent.files,
+            size,
+            files,
             data_added: snapshot.counters.data_added,
             data_added_packed: snapshot.counters.data_added_packed,
         }

@@ -31,6 +31,7 @@ pub(super) fn options(target: &Path) -> RestoreOptions {
         sparse: false,
         ownership: None,
         numeric_owner: false,
+        read_only: None,
     }
 }
 

@@ -219,13 +219,16 @@ pub fn apply_to_member(
     .map_err(|errno| dir.error("set the metadata of", name, errno))?
 }
 
-/// Lets the owner of an existing directory (this process, which is not root) work in it until its metadata is set.
-/// That it stays as it is shows with the first member.
-pub fn lend_access(dir: &Dir, stat: &Stat) {
+/// Lets the owner of an existing directory (this process, which is not root) work in it until its metadata is set;
+/// whether anything had to be changed for that. Where it could not be, that shows with the first member.
+pub fn lend_access(dir: &Dir, stat: &Stat) -> bool {
     let all = Mode::RWXU.as_raw_mode();
-    if stat.mode & all != all && stat.uid == rustix::process::geteuid().as_raw() {
-        let _ = with_directory(dir, |handle| handle.chmod(stat.mode | all));
-    }
+    let lacks = stat.mode & all != all && stat.uid == rustix::process::geteuid().as_raw();
+    lacks
+        && matches!(
+            with_directory(dir, |handle| handle.chmod(stat.mode | all)),
+            Ok(Ok(()))
+        )
 }
 
 /// In words, what differs from `meta` at `name` in `dir`, or at the directory itself where `name` is empty; what

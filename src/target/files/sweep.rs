@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 
+use super::meta::lend_access;
 use super::place::{look, remove_directory, unlink};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Lister, Names};
@@ -32,6 +33,11 @@ pub trait Sweep {
 
     /// Whether to only say what would be done.
     fn dry_run(&self) -> bool;
+
+    /// Whether directories that their owner may not write in are to be made writable first.
+    fn lends(&self) -> bool {
+        false
+    }
 
     /// Called now and then; an error stops everything.
     ///
@@ -103,7 +109,7 @@ impl dyn Sweep + '_ {
             return Ok(Taken::Kept);
         }
         if stat.is_directory() {
-            let below = dir.open_child(name)?;
+            let mut below = dir.open_child(name)?;
             if below.identity().device != dir.identity().device || is_mount_point(&below) {
                 return Err(Error::new(
                     Kind::Failed,
@@ -111,6 +117,10 @@ impl dyn Sweep + '_ {
                 )
                 .subject(String::from_utf8_lossy(&below.path()).into_owned())
                 .hint("unmount it, or exclude it"));
+            }
+            if self.lends() && !self.dry_run() && lend_access(&below, &stat) {
+                // What could not be listed before can be now.
+                below = dir.open_child(name)?;
             }
             let names = names(&below)?;
             return Ok(Taken::Enter(below, names));

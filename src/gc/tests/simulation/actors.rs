@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Random;
+use super::mix::Mix;
+use super::random::Random;
 use super::turn::Turns;
 use crate::error::Result;
 use crate::format::codec;
@@ -19,9 +20,6 @@ use crate::id::{ChunkId, SnapshotId};
 use crate::progress::Silent;
 use crate::repository::{ChunkKind, ChunkWriter, Repository, Session, Standing, WriterOptions};
 
-/// Different contents of files that there are: few, so that everybody needs what everybody else needs.
-const CONTENTS: u64 = 9;
-
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
     Write,
@@ -33,23 +31,27 @@ pub enum Role {
 }
 
 impl Role {
-    pub fn draw(random: &mut Random) -> Self {
-        match random.below(20) {
-            0..7 => Role::Write,
-            7..12 => Role::Prune,
-            12..15 => Role::Forget,
-            15 => Role::Undo,
-            16 => Role::Hold,
-            _ => Role::Expire,
-        }
-    }
+    pub const ALL: [Role; 6] = [
+        Role::Write,
+        Role::Prune,
+        Role::Forget,
+        Role::Undo,
+        Role::Hold,
+        Role::Expire,
+    ];
 }
 
-pub fn act(role: Role, repository: &Repository, turns: &Arc<Turns>, random: &mut Random) {
+pub fn act(
+    role: Role,
+    mix: &Mix,
+    repository: &Repository,
+    turns: &Arc<Turns>,
+    random: &mut Random,
+) {
     // What fails was killed, expired, or too late for something that has gone: the oracle alone decides what is wrong.
     let _ = match role {
-        Role::Write => write(repository, turns, random),
-        Role::Prune => prune(repository, &options(random), &Silent).map(drop),
+        Role::Write => write(mix, repository, turns, random),
+        Role::Prune => prune(repository, &options(mix, random), &Silent).map(drop),
         Role::Forget => forget(repository, random),
         Role::Undo => undo(repository, random),
         Role::Hold => hold(repository, turns, random),
@@ -57,10 +59,10 @@ pub fn act(role: Role, repository: &Repository, turns: &Arc<Turns>, random: &mut
     };
 }
 
-fn options(random: &mut Random) -> PruneOptions {
+fn options(mix: &Mix, random: &mut Random) -> PruneOptions {
     PruneOptions {
         grace: Duration::ZERO,
-        session_expiry: if random.one_in(6) {
+        session_expiry: if random.one_in(mix.impatience) {
             Duration::ZERO
         } else {
             Duration::from_secs(1 << 40)
@@ -75,14 +77,15 @@ fn options(random: &mut Random) -> PruneOptions {
     }
 }
 
-fn write(repository: &Repository, turns: &Turns, random: &mut Random) -> Result<()> {
+fn write(mix: &Mix, repository: &Repository, turns: &Turns, random: &mut Random) -> Result<()> {
     let session = repository.begin(SessionPurpose::Write)?;
-    let done = write_in(repository, &session, turns, random);
+    let done = write_in(mix, repository, &session, turns, random);
     session.end(repository);
     done
 }
 
 fn write_in(
+    mix: &Mix,
     repository: &Repository,
     session: &Session,
     turns: &Turns,
@@ -110,7 +113,8 @@ fn write_in(
     };
     let mut writer = ChunkWriter::new(repository, session, options)?;
     for _ in 0..1 + random.below(4) {
-        let bytes = format!("the content with the number {}", random.below(CONTENTS)).into_bytes();
+        let bytes =
+            format!("the content with the number {}", random.below(mix.contents)).into_bytes();
         let id = repository.chunk_id(ChunkKind::Data, &bytes);
         let name = id.hex().into_bytes();
         if entries.iter().any(|entry| entry.name == name) {

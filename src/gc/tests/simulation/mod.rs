@@ -4,47 +4,32 @@
 //! kills actors before any step, lets changes of killed ones happen late, makes changes happen twice, and moves every
 //! clock either way. After every change the oracle holds what stands against what was promised.
 //!
-//! `DURAMEN_SIMULATION_STEPS` sets the number of steps (a million without it), `DURAMEN_SIMULATION_SEED` the first seed.
+//! `DURAMEN_SIMULATION_STEPS` sets the number of steps (a million without it), `DURAMEN_SIMULATION_SEED` the first
+//! seed, `DURAMEN_SIMULATION_WITHOUT` the one rule to leave out.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod actors;
+mod mix;
 mod oracle;
+mod random;
 mod turn;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Nanos};
-use crate::crypto::random;
+use crate::crypto::random as system;
 use crate::format::records::Chunking;
 use crate::repository::{Credential, Environment, Repository, Rule, create, new_key_file};
 use crate::storage::MemoryStorage;
-use actors::{Role, act};
+use actors::act;
+use mix::Mix;
 use oracle::Oracle;
+use random::Random;
 use turn::{Change, TurnStorage, Turns};
-
-/// Splitmix64.
-pub struct Random(u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// A wall clock that jumps either way, and one that only goes on.
 #[derive(Default)]
@@ -69,12 +54,16 @@ struct World {
     credential: Credential,
     environment: Environment,
     random: Random,
+    mix: Mix,
     /// Changes of the dead, and second times, that may still come.
     late: Vec<Change>,
     threads: Vec<(usize, std::thread::JoinHandle<()>)>,
     next: usize,
     current: usize,
     turns_left: u64,
+    /// Who stands still, and until which step.
+    still: BTreeMap<usize, u64>,
+    step: u64,
     off: Option<Rule>,
 }
 
@@ -89,7 +78,7 @@ struct Outcome {
 }
 
 fn run(seed: u64, off: Option<Rule>) -> Outcome {
-    random::seed(seed);
+    system::seed(seed);
     let files = MemoryStorage::new();
     let clock = Arc::new(SimulatedClock::default());
     let environment = Environment {
@@ -109,33 +98,39 @@ fn run(seed: u64, off: Option<Rule>) -> Outcome {
     )
     .unwrap();
     let oracle = Oracle::new(repository.keys().clone(), files.clone());
+    let mut random = Random(seed);
+    let mix = match off {
+        None => Mix::draw(&mut random),
+        Some(rule) => Mix::without(rule, &mut random),
+    };
     let mut world = World {
         turns: Turns::new(files, oracle),
         clock,
         credential,
         environment,
-        random: Random(seed),
+        random,
+        mix,
         late: Vec::new(),
         threads: Vec::new(),
         next: 0,
         current: 0,
         turns_left: 0,
+        still: BTreeMap::new(),
+        step: 0,
         off,
     };
     let outcome = world.run();
-    random::unseed();
+    system::unseed();
     outcome
 }
 
 impl World {
     fn run(&mut self) -> Outcome {
         let mut outcome = Outcome::default();
-        let steps = 300 + self.random.below(1200);
-        let crowd = 1 + self.random.below(6) as usize;
-        while outcome.steps < steps {
+        while outcome.steps < self.mix.steps {
             let (waiting, done) = self.turns.settle();
             self.join(&done);
-            if waiting.len() < crowd {
+            if waiting.len() < self.mix.crowd {
                 self.enter();
                 continue;
             }
@@ -175,17 +170,20 @@ impl World {
     fn enter(&mut self) {
         let actor = self.next;
         self.next += 1;
-        let role = Role::draw(&mut self.random);
+        let role = self.mix.role(&mut self.random);
+        let mix = self.mix.clone();
         let seed = self.random.next();
         let storage = TurnStorage {
             turns: self.turns.clone(),
             actor,
+            drawn: AtomicU64::new(seed),
+            reads: self.mix.reads,
         };
         let (turns, off) = (self.turns.clone(), self.off);
         let (credential, environment) = (self.credential.clone(), self.environment.clone());
         self.turns.enter(actor);
         let thread = std::thread::spawn(move || {
-            random::seed(seed);
+            system::seed(seed);
             let opened = Repository::open(
                 Arc::new(storage),
                 std::slice::from_ref(&credential),
@@ -193,21 +191,35 @@ impl World {
             );
             let mut repository = opened.unwrap();
             repository.off = off;
-            act(role, &repository, &turns, &mut Random(seed));
+            act(role, &mix, &repository, &turns, &mut Random(seed));
             turns.leave(actor);
         });
         self.threads.push((actor, thread));
     }
 
     /// Whose turn it is: mostly that of whoever had it last, for a while. What can be lost is lost where one stands
-    /// still in the middle of something while others come to the end of what they do.
+    /// still in the middle of something while others come to the end of what they do: so whoever is about to change
+    /// something that others look at stands still now and then.
     fn chosen(&mut self, waiting: &[usize]) -> usize {
-        if self.turns_left > 0 && waiting.contains(&self.current) {
+        self.step += 1;
+        self.still.retain(|_, until| *until > self.step);
+        let awake = |actor: &&usize| !self.still.contains_key(actor);
+        let awake: Vec<usize> = waiting.iter().filter(awake).copied().collect();
+        let from = if awake.is_empty() { waiting } else { &awake };
+        if self.turns_left > 0 && from.contains(&self.current) {
             self.turns_left -= 1;
         } else {
-            self.current = waiting[self.random.below(waiting.len() as u64) as usize];
-            let length = self.random.below(9);
+            self.current = from[self.random.below(from.len() as u64) as usize];
+            let length = self.random.below(self.mix.burst);
             self.turns_left = self.random.below(1 << length);
+        }
+        let telling = self.turns.at(self.current).is_some();
+        if telling && awake.len() > 1 && self.random.one_in(self.mix.still) {
+            let length = 3 + self.random.below(7);
+            let until = self.step + self.random.below(1 << length);
+            self.still.insert(self.current, until);
+            self.turns_left = 0;
+            return self.chosen(waiting);
         }
         self.current
     }
@@ -229,7 +241,7 @@ impl World {
             return;
         }
         let actor = self.chosen(waiting);
-        if self.random.one_in(400) {
+        if self.random.one_in(self.mix.kill) {
             let change = self.turns.kill(actor);
             if let Some(change) = change
                 && self.random.one_in(2)
@@ -238,7 +250,7 @@ impl World {
             }
             return;
         }
-        if self.random.one_in(60)
+        if self.random.one_in(self.mix.again)
             && let Some(change) = self.turns.at(actor)
         {
             self.late.push(change);
@@ -286,8 +298,12 @@ fn the_same_seed_comes_to_the_same() {
 #[test]
 fn without_any_one_rule_something_is_lost() {
     let mut unseen = Vec::new();
-    let plain = [Rule::Absent, Rule::Wait, Rule::Fresh, Rule::CommitOnce];
-    for rule in Rule::ALL.into_iter().filter(|rule| plain.contains(rule)) {
+    let only = std::env::var("DURAMEN_SIMULATION_WITHOUT").ok();
+    let wanted = |rule: &Rule| {
+        only.as_ref()
+            .is_none_or(|only| format!("{rule:?}") == *only)
+    };
+    for rule in Rule::ALL.into_iter().filter(wanted) {
         let limit = number("DURAMEN_SIMULATION_SEEDS_WITHOUT", 2_000);
         let found = (1..=limit).find_map(|seed| Some((seed, run(seed, Some(rule)).broken?)));
         match found {

@@ -3,9 +3,11 @@
 //! actor died can happen late, or happen again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::oracle::Oracle;
+use super::random::Random;
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Item, MemoryStorage, Storage, Upload};
 
@@ -139,6 +141,14 @@ impl Turns {
         self.table().pending.get(&actor).cloned().flatten()
     }
 
+    /// Fails where the actor was killed.
+    fn alive(&self, actor: ActorId) -> Result<()> {
+        match self.table().actors.get(&actor) {
+            Some(State::Killed) => Err(Error::new(Kind::Failed, "killed")),
+            _ => Ok(()),
+        }
+    }
+
     fn turn(&self, actor: ActorId, change: Option<Change>) -> Result<()> {
         let mut table = self.table();
         let dead = || Err(Error::new(Kind::Failed, "killed"));
@@ -183,6 +193,10 @@ impl Turns {
 pub struct TurnStorage {
     pub turns: Arc<Turns>,
     pub actor: ActorId,
+    /// Decides which reads are steps.
+    pub drawn: AtomicU64,
+    /// One in so many is.
+    pub reads: u64,
 }
 
 impl TurnStorage {
@@ -191,7 +205,12 @@ impl TurnStorage {
         if name == "config" || name.starts_with("key") {
             return Ok(());
         }
-        self.turns.turn(self.actor, None)
+        let drawn = self.drawn.fetch_add(1, Ordering::SeqCst);
+        if Random(drawn).one_in(self.reads) {
+            self.turns.turn(self.actor, None)
+        } else {
+            self.turns.alive(self.actor)
+        }
     }
 }
 
@@ -201,7 +220,9 @@ impl Storage for TurnStorage {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Item>> {
-        self.read_turn(folder)?;
+        if !folder.starts_with("key") {
+            self.turns.turn(self.actor, None)?;
+        }
         self.turns.files.list(folder)
     }
 
