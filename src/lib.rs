@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! L7  main.rs  cli/            arguments, terminal, exit codes: the only place that prints
+//! L6  schedule/ alert/         when things run, and who is told of it
+//! L6  config/                  what a configuration file says
 //! L5  ops/                     one use case a file: options in, summary out
 //!     repair/                  mends with all of the below
 //! L4  snapshot/ restore/       the two lines of flow, and checkout/, a restore that can be switched
@@ -12,13 +14,15 @@
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
 //! L1  storage/ crypto/ format/ fs/
-//! L0  id error progress clock limits
+//! L0  id error progress clock limits size
 //! ```
 
+pub mod alert;
 pub mod check;
 pub mod checkout;
 pub mod chunk;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod format;
@@ -35,7 +39,9 @@ pub mod repair;
 pub mod repository;
 pub mod restore;
 pub mod retention;
+pub mod schedule;
 pub mod seal;
+pub mod size;
 pub mod snapshot;
 pub mod source;
 pub mod storage;

@@ -67,6 +67,22 @@ fn the_guide_works_as_it_is_written() {
 }
 
 #[test]
+fn the_nights_work_as_they_are_written() {
+    let page = read("docs/nights.md");
+    let blocks = markdown::shell_blocks(&page);
+    assert!(blocks.len() >= 4, "the page has lost its commands");
+    let said = run(&blocks.concat());
+    for part in [
+        "makes sense",
+        "snapshot photos: ok",
+        "nothing is due",
+        "OnCalendar=",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+}
+
+#[test]
 fn the_readme_brings_back_what_it_took() {
     let readme = read("README.md");
     let main_job = markdown::shell_blocks(&readme).remove(0);

@@ -8,6 +8,11 @@ mod keep;
 #[path = "manners/trust.rs"]
 mod trust;
 
+#[path = "manners/calendar.rs"]
+mod calendar;
+#[path = "manners/nights.rs"]
+mod nights;
+
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Which packs a check reads: so that a large store can be read through bit by bit, night by night.
 
+use crate::error::{Error, Kind, Result};
 use crate::id::PackId;
+use crate::size;
 
 /// How much of the data to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -32,6 +34,34 @@ fn number(id: &PackId) -> u64 {
 }
 
 impl ReadData {
+    /// A part as people write it: `2/7`, `5%` or `20G`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for anything else.
+    pub fn subset(text: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Err(Error::new(Kind::Usage, what)
+                .subject(text)
+                .hint("write it like 2/7, 5% or 20G"))
+        };
+        if let Some((part, of)) = text.split_once('/') {
+            match (part.parse(), of.parse()) {
+                (Ok(part), Ok(of)) if 1 <= part && part <= of => Ok(ReadData::Part { part, of }),
+                _ => wrong("n/m takes numbers with 1 <= n <= m"),
+            }
+        } else if let Some(percent) = text.strip_suffix('%') {
+            match percent.parse::<f64>() {
+                Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(ReadData::Percent(percent)),
+                _ => wrong("a percentage is above 0 and at most 100"),
+            }
+        } else {
+            match size::parse(text) {
+                Ok(bytes) if bytes > 0 => Ok(ReadData::Bytes(bytes)),
+                _ => wrong("not a part of the data"),
+            }
+        }
+    }
+
     /// Whether which packs it takes is decided by chance.
     #[must_use]
     pub fn is_random(self) -> bool {

@@ -11,6 +11,7 @@ use duramen::ops::select::{self, Filter};
 use duramen::repository::Repository;
 
 use super::args::{FilterArgs, Global};
+use super::configuration::Configuration;
 use super::environment::Environment;
 use super::output;
 use super::progress::{Manner, Reporter, Style};
@@ -22,6 +23,8 @@ pub struct Context {
     pub global: Global,
     /// The environment as it was at start.
     pub environment: Environment,
+    /// The configuration file, where there is one and the command has use for it.
+    pub configuration: Option<Configuration>,
     /// Turns true at the first Ctrl-C.
     pub stop: Arc<AtomicBool>,
     /// The mask for new files that the caller had.

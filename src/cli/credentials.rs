@@ -1,4 +1,5 @@
-//! Passphrases and key files: from flags, from the environment, or from the person at the terminal.
+//! Passphrases and key files: from flags, from the environment, from the configuration file, or from the person at the
+//! terminal.
 //!
 //! Secrets are held in memory that is wiped when it is let go, are never flags themselves (the process list shows
 //! those to everybody), and never stand in a message.
@@ -56,12 +57,15 @@ impl Origin<'_> {
     }
 }
 
-/// Everything that flags name, then everything that the environment names.
+/// Everything that flags name, then everything that the environment names; what the configuration file names counts
+/// where these say nothing.
 pub struct Given<'a> {
     /// By flags.
     pub flags: Vec<Origin<'a>>,
     /// By the environment.
     pub environment: Vec<Origin<'a>>,
+    /// By the configuration file, where flags and environment name nothing.
+    pub file: Vec<Origin<'a>>,
 }
 
 impl<'a> Given<'a> {
@@ -80,9 +84,19 @@ impl<'a> Given<'a> {
         if let Some(password) = &environment.password {
             from_environment.insert(0, Origin::Password(password));
         }
+        let file = if flags.is_empty() && from_environment.is_empty() {
+            origins(
+                environment.file.password_file.as_ref(),
+                environment.file.password_command.as_deref(),
+                environment.file.key_file.as_ref(),
+            )
+        } else {
+            Vec::new()
+        };
         Self {
             flags,
             environment: from_environment,
+            file,
         }
     }
 
@@ -94,13 +108,14 @@ impl<'a> Given<'a> {
         self.flags
             .iter()
             .chain(&self.environment)
+            .chain(&self.file)
             .map(Origin::read)
             .collect()
     }
 
     /// The key files among them, for messages.
     pub fn key_files(&self) -> Vec<String> {
-        let all = self.flags.iter().chain(&self.environment);
+        let all = self.flags.iter().chain(&self.environment).chain(&self.file);
         all.filter_map(|origin| match origin {
             Origin::KeyFile(path) => Some(path.display().to_string()),
             _ => None,
@@ -113,11 +128,11 @@ impl<'a> Given<'a> {
     /// # Errors
     /// [`Kind::Usage`] where several are named at the same rank.
     pub fn single(&self) -> Result<Option<&Origin<'a>>> {
-        let rank = if self.flags.is_empty() {
-            &self.environment
-        } else {
-            &self.flags
-        };
+        let ranks = [&self.flags, &self.environment];
+        let rank = ranks
+            .into_iter()
+            .find(|rank| !rank.is_empty())
+            .unwrap_or(&self.file);
         match rank.as_slice() {
             [] => Ok(None),
             [one] => Ok(Some(one)),
@@ -380,5 +395,18 @@ mod tests {
         let given = Given::collect(&global, &environment);
         assert_eq!(given.single().err().unwrap().kind(), Kind::Usage);
         assert_eq!(given.flags.len() + given.environment.len(), 3);
+    }
+
+    #[test]
+    fn the_file_speaks_where_nobody_else_does() {
+        let mut environment = Environment::default();
+        environment.file.key_file = Some("/file".into());
+        let mut global = Global::default();
+        let given = Given::collect(&global, &environment);
+        assert!(given.single().unwrap() == Some(&Origin::KeyFile(Path::new("/file"))));
+        assert_eq!(given.key_files(), ["/file"]);
+        drop(given);
+        global.key_file = Some("/flag".into());
+        assert_eq!(Given::collect(&global, &environment).key_files(), ["/flag"]);
     }
 }

@@ -8,12 +8,48 @@ use std::io::IsTerminal;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use duramen::config::Config;
 use duramen::error::{Error, Kind, Result};
 use zeroize::Zeroizing;
+
+/// The settings of a configuration file that flags and environment variables exist for.
+#[derive(Default)]
+pub struct FileSettings {
+    /// `repository`.
+    pub repository: Option<OsString>,
+    /// `password-file`.
+    pub password_file: Option<PathBuf>,
+    /// `password-command`.
+    pub password_command: Option<OsString>,
+    /// `key-file`.
+    pub key_file: Option<PathBuf>,
+    /// `cache-dir`.
+    pub cache_dir: Option<PathBuf>,
+    /// `threads`.
+    pub threads: Option<usize>,
+}
+
+impl FileSettings {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            repository: config.repository.clone().map(Into::into),
+            password_file: config.password_file.clone(),
+            password_command: config.password_command.clone().map(Into::into),
+            key_file: config.key_file.clone(),
+            cache_dir: config.cache_dir.clone(),
+            threads: config.threads,
+        }
+    }
+}
 
 /// The environment as it was at start.
 #[derive(Default)]
 pub struct Environment {
+    /// `DURAMEN_CONFIG`.
+    pub config: Option<PathBuf>,
+    /// What the configuration file says, where there is one: it comes after everything else here.
+    pub file: FileSettings,
     /// `DURAMEN_REPOSITORY`.
     pub repository: Option<OsString>,
     /// `DURAMEN_PASSWORD`, taken as it is.
@@ -36,6 +72,8 @@ pub struct Environment {
     pub xdg_cache: Option<PathBuf>,
     /// `XDG_STATE_HOME`, where absolute.
     pub xdg_state: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, where absolute.
+    pub xdg_config: Option<PathBuf>,
     /// `HOME`, or what the system's table of users says.
     pub home: Option<PathBuf>,
     /// The user's name.
@@ -69,6 +107,8 @@ impl Environment {
         let account = Account::of(rustix::process::geteuid().as_raw());
         let stderr_terminal = std::io::stderr().is_terminal();
         Self {
+            config: var("DURAMEN_CONFIG").map(PathBuf::from),
+            file: FileSettings::default(),
             repository: var("DURAMEN_REPOSITORY"),
             password: var("DURAMEN_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
             new_password: var("DURAMEN_NEW_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
@@ -80,6 +120,7 @@ impl Environment {
             xdg_data: absolute("XDG_DATA_HOME"),
             xdg_cache: absolute("XDG_CACHE_HOME"),
             xdg_state: absolute("XDG_STATE_HOME"),
+            xdg_config: absolute("XDG_CONFIG_HOME"),
             // Services are often started without HOME.
             home: absolute("HOME").or(account.home),
             user: account
@@ -97,13 +138,13 @@ impl Environment {
         }
     }
 
-    /// Threads that `DURAMEN_THREADS` allows.
+    /// Threads that `DURAMEN_THREADS` allows, or else the configuration file.
     ///
     /// # Errors
     /// [`Kind::Usage`] where it is no number.
     pub fn threads(&self) -> Result<Option<usize>> {
         let Some(value) = &self.threads else {
-            return Ok(None);
+            return Ok(self.file.threads);
         };
         let number = value.to_str().and_then(|text| text.trim().parse().ok());
         number.map(Some).ok_or_else(|| {

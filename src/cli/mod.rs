@@ -10,11 +10,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use duramen::error::{Error, Kind, Result};
+use duramen::size;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 
 mod args;
 mod commands;
+mod configuration;
 mod context;
 mod credentials;
 mod environment;
@@ -28,11 +30,10 @@ mod places;
 mod plot;
 mod progress;
 mod signals;
-mod size;
 mod text;
 mod time;
 
-use args::{Cli, Command};
+use args::{Cli, Command, ConfigCommand};
 use context::Context;
 
 /// Runs the program.
@@ -43,13 +44,19 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let environment = environment::Environment::read();
+    let mut environment = environment::Environment::read();
     let json = cli.global.json;
     let colour = environment.stderr_terminal && !environment.no_color;
     let result = signals::listen().and_then(|stop| {
+        let configuration = if needs_settings(&cli.command) {
+            configuration::load(&cli.global, &mut environment)?
+        } else {
+            None
+        };
         let context = Context {
             global: cli.global,
             environment,
+            configuration,
             stop,
             caller_umask,
         };
@@ -136,6 +143,15 @@ fn raise_open_files() {
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
+/// Whether a command has use for a configuration: those that have none work beside a broken one too.
+fn needs_settings(command: &Command) -> bool {
+    match command {
+        Command::Config(args) => matches!(args.command, ConfigCommand::Show),
+        Command::Completions(_) | Command::Man(_) | Command::Unlock | Command::Version => false,
+        _ => true,
+    }
+}
+
 fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
     match command {
         Command::Init(_) => commands::init::run(context),
@@ -159,6 +175,9 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Repair(args) => commands::repair::run(context, &args),
         Command::Scrub(_) => commands::scrub::run(context),
         Command::Key(args) => commands::key::run(context, &args.command),
+        Command::Run(args) => commands::run::run(context, &args),
+        Command::Schedule(args) => commands::schedule::run(context, &args.command),
+        Command::Config(args) => commands::config::run(context, &args.command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(context, &args),
         Command::Unlock => commands::about::unlock(context),

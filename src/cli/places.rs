@@ -16,7 +16,7 @@ use super::environment::Environment;
 /// Which repository is meant.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Place {
-    /// One that a flag or the environment names.
+    /// One that a flag, the environment or the configuration file names.
     Named(String),
     /// The default one, with its key file.
     Default {
@@ -30,7 +30,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Flag over environment over default.
+    /// Flag over environment over configuration file over default.
     ///
     /// # Errors
     /// [`Kind::Usage`] for a place that is not UTF-8, or where there is no home to look in.
@@ -38,7 +38,8 @@ impl Place {
         let named = global
             .repository
             .as_ref()
-            .or(environment.repository.as_ref());
+            .or(environment.repository.as_ref())
+            .or(environment.file.repository.as_ref());
         let default = data_folder(environment).map(|data| Place::Default {
             repository: data.join("repository"),
             key: data.join("key"),
@@ -113,7 +114,11 @@ pub fn cache_folder(global: &Global, environment: &Environment) -> Result<Option
     if global.no_cache {
         return Ok(None);
     }
-    let named = global.cache_dir.as_ref().or(environment.cache_dir.as_ref());
+    let named = global
+        .cache_dir
+        .as_ref()
+        .or(environment.cache_dir.as_ref())
+        .or(environment.file.cache_dir.as_ref());
     match (named, &environment.xdg_cache, &environment.home) {
         (Some(folder), _, _) => Ok(Some(folder.clone())),
         (None, Some(cache), _) => Ok(Some(cache.join("duramen"))),

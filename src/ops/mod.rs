@@ -10,6 +10,7 @@ pub mod forget;
 pub mod history;
 pub mod init;
 pub mod key;
+pub mod level;
 pub mod look;
 pub mod open;
 pub mod prune;

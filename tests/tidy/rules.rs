@@ -7,7 +7,7 @@ pub type Findings = Vec<(usize, String)>;
 
 /// Rooms from the ground up; a room imports only from layers below its own.
 const LAYERS: &[&[&str]] = &[
-    &["id", "error", "progress", "clock", "limits"],
+    &["id", "error", "progress", "clock", "limits", "size"],
     &["storage", "crypto", "format", "fs"],
     &["chunk", "seal", "pack", "index"],
     &["repository", "source", "target"],
@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["repair"],
     &["ops"],
+    &["config"],
     &["server", "schedule", "alert"],
     &["cli"],
     &["main"],
@@ -37,6 +38,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("index", "pack"),
     // Temporary files have random names, and randomness comes from crypto alone.
     ("storage", "crypto"),
+    // A run tells of what failed.
+    ("schedule", "alert"),
 ];
 
 /// All that the command line may use: options in, summaries out, and the records that are shown.
@@ -46,7 +49,11 @@ const CLI_MAY_USE: &[&str] = &[
     "progress",
     "clock",
     "limits",
+    "size",
     "ops",
+    "config",
+    "schedule",
+    "alert",
     "cli",
     "repository",
     "format::snapshot",
@@ -65,6 +72,9 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("rpassword", &["src/cli"]),
+    ("toml", &["src/config"]),
+    ("croner", &["src/config"]),
+    ("ureq", &["src/alert"]),
     ("bip39", &["src/repository/recovery.rs"]),
 ];
 

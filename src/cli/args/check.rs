@@ -3,8 +3,6 @@
 use clap::Args;
 use duramen::ops::check::ReadData;
 
-use crate::cli::size;
-
 /// Check that the repository is whole
 #[derive(Debug, Args)]
 #[command(
@@ -46,23 +44,7 @@ pub struct CheckArgs {
 }
 
 fn subset(text: &str) -> Result<(ReadData, String), String> {
-    const HOW: &str = "write it like 2/7, 5% or 20G";
-    let read = if let Some((part, of)) = text.split_once('/') {
-        match (part.parse(), of.parse()) {
-            (Ok(part), Ok(of)) if 1 <= part && part <= of => ReadData::Part { part, of },
-            _ => return Err(format!("n/m takes numbers with 1 <= n <= m; {HOW}")),
-        }
-    } else if let Some(percent) = text.strip_suffix('%') {
-        match percent.parse::<f64>() {
-            Ok(percent) if percent > 0.0 && percent <= 100.0 => ReadData::Percent(percent),
-            _ => return Err(format!("a percentage is above 0 and at most 100; {HOW}")),
-        }
-    } else {
-        match size::parse(text) {
-            Ok(bytes) if bytes > 0 => ReadData::Bytes(bytes),
-            _ => return Err(HOW.into()),
-        }
-    };
+    let read = ReadData::subset(text).map_err(|error| super::plain(&error))?;
     Ok((read, text.into()))
 }
 

@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 mod annotate;
 mod check;
 mod checkout;
+mod config;
 mod diff;
 mod filter;
 mod find;
@@ -23,6 +24,8 @@ mod misc;
 mod prune;
 mod repair;
 mod restore;
+mod run;
+mod schedule;
 mod snapshot;
 mod snapshots;
 mod stats;
@@ -30,6 +33,7 @@ mod stats;
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
 pub use checkout::{CheckoutArgs, UnmountArgs};
+pub use config::{ConfigArgs, ConfigCommand};
 pub use diff::DiffArgs;
 pub use filter::FilterArgs;
 pub use find::FindArgs;
@@ -42,6 +46,8 @@ pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
 pub use repair::RepairArgs;
 pub use restore::RestoreArgs;
+pub use run::RunArgs;
+pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, With};
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
 pub use stats::StatsArgs;
@@ -79,9 +85,17 @@ pub struct Cli {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options", next_display_order = 1000)]
 pub struct Global {
+    /// Read settings from this file [env: DURAMEN_CONFIG]
+    ///
+    /// Without it: ./duramen.toml, duramen/duramen.toml in the user's configuration folder (`$XDG_CONFIG_HOME`, usually
+    /// ~/.config), /etc/duramen/duramen.toml; the first that exists. Flags go before the environment, the environment
+    /// before the file. See duramen config.
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
     /// Where the repository is [env: DURAMEN_REPOSITORY]
     ///
-    /// A folder. Where none is named, the default one in the user's data folder is meant
+    /// A folder. Where none is named, neither here nor in a configuration file, the default one in the user's data folder is meant
     /// (`$XDG_DATA_HOME/duramen/repository`, usually ~/.local/share/duramen/repository).
     #[arg(short, long, global = true, value_name = "PLACE", alias = "repo", value_hint = clap::ValueHint::DirPath)]
     pub repository: Option<OsString>,
@@ -157,6 +171,9 @@ pub enum Command {
     Repair(RepairArgs),
     Scrub(ScrubArgs),
     Key(KeyArgs),
+    Run(RunArgs),
+    Schedule(ScheduleArgs),
+    Config(ConfigArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
     /// Explain why there is nothing to unlock

@@ -153,23 +153,8 @@ impl From<KindArg> for SnapshotKind {
     }
 }
 
-/// zstd levels behind the words.
-const FAST: i32 = 1;
-const DEFAULT: i32 = 3;
-const SMALL: i32 = 9;
-
 fn level(text: &str) -> Result<i32, String> {
-    match text {
-        "off" => Ok(0),
-        "fast" => Ok(FAST),
-        "default" => Ok(DEFAULT),
-        "small" => Ok(SMALL),
-        number => number
-            .parse()
-            .ok()
-            .filter(|level| (0..=22).contains(level))
-            .ok_or_else(|| "give off, fast, default, small, or a number from 0 to 22".into()),
-    }
+    duramen::ops::level::parse(text).map_err(|error| super::plain(&error))
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -178,27 +163,4 @@ fn size(text: &str) -> Result<u64, String> {
 
 fn time(text: &str) -> Result<Nanos, String> {
     crate::cli::time::parse(text).map_err(|error| super::plain(&error))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn compression_levels() {
-        for (text, expected) in [
-            ("off", Some(0)),
-            ("fast", Some(1)),
-            ("default", Some(3)),
-            ("small", Some(9)),
-            ("0", Some(0)),
-            ("22", Some(22)),
-            ("23", None),
-            ("-1", None),
-            ("best", None),
-        ] {
-            assert_eq!(level(text).ok(), expected, "{text}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Sizes as people write and read them.
 
-use duramen::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Reads `10M`, `1.5GiB`, `200`: K, M, G, T and KiB, MiB, GiB, TiB are powers of 1024; KB, MB, GB, TB of 1000.
 ///
