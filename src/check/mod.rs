@@ -118,7 +118,11 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// Checks everything, or what the chosen snapshots need.
+/// How often a check looks again where a prune was at work beside it.
+const TRIES: u32 = 3;
+
+/// Checks everything, or what the chosen snapshots need. Where it finds damage and the index was rewritten meanwhile, it
+/// looks again: what is swept under a check is not lost.
 ///
 /// # Errors
 /// Only what makes checking impossible: the storage cannot be listed, or the user interrupts.
@@ -127,6 +131,25 @@ pub fn check(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
+    for _ in 1..TRIES {
+        let before = index_names(repository)?;
+        let report = look(repository, options, progress)?;
+        if report.damage_count == 0 || index_names(repository)? == before {
+            return Ok(report);
+        }
+        progress.note("the index was rewritten while it was checked, so what was found may not be so: looking again");
+    }
+    look(repository, options, progress)
+}
+
+/// What changes whenever a sweep is at work.
+fn index_names(repository: &Repository) -> Result<HashSet<String>> {
+    let mut items = repository.storage().list("index")?;
+    items.extend(repository.storage().list("tombstones")?);
+    Ok(items.into_iter().map(|item| item.name).collect())
+}
+
+fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
     let snapshots: Vec<(Snapshot, Facts)> = match &options.snapshots {

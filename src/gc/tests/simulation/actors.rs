@@ -257,10 +257,8 @@ fn hold(repository: &Repository, turns: &Turns, random: &mut Random) -> Result<(
         return Ok(());
     };
     repository.hold(&id, "simulated")?;
-    // From here on it was promised.
-    turns.oracle().held.insert(id);
+    turns.oracle().promise(id);
     if random.one_in(2) {
-        turns.oracle().held.remove(&id);
         repository.release(&id)?;
     }
     Ok(())

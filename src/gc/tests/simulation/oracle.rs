@@ -9,7 +9,7 @@ use crate::format::codec;
 use crate::format::file::FileType;
 use crate::format::records::{Annotation, Fact};
 use crate::format::snapshot::Fate;
-use crate::id::{ChunkId, PackId, SegmentId, SnapshotId};
+use crate::id::{ChunkId, PackId, RecordId, SegmentId, SnapshotId};
 use crate::index::{read_segment, segment_of};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::pack::pack_id;
@@ -27,8 +27,8 @@ pub struct Oracle {
     finals: HashMap<String, SnapshotId>,
     /// What a snapshot needs, told by its writer before the commit.
     expected: HashMap<SnapshotId, BTreeSet<ChunkId>>,
-    /// Snapshots that somebody was told are held.
-    pub held: HashSet<SnapshotId>,
+    /// Holds that stand, each with whether somebody was told so.
+    holds: HashMap<RecordId, (SnapshotId, bool)>,
     /// The first promise that was broken.
     pub broken: Option<String>,
     /// Packs that were deleted.
@@ -49,7 +49,7 @@ impl Oracle {
             committed: BTreeMap::new(),
             finals: HashMap::new(),
             expected: HashMap::new(),
-            held: HashSet::new(),
+            holds: HashMap::new(),
             broken: None,
             deleted: 0,
             commits: 0,
@@ -69,6 +69,12 @@ impl Oracle {
     ) -> T {
         let body = open_record(&self.keys, file_type, name, bytes, RECORD_BYTES_MAX).unwrap();
         codec::decode(&body, RECORD_BYTES_MAX, name).unwrap()
+    }
+
+    /// Somebody was told that a snapshot is held: by whatever holds stand now.
+    pub fn promise(&mut self, snapshot: SnapshotId) {
+        let its = self.holds.values_mut().filter(|hold| hold.0 == snapshot);
+        its.for_each(|hold| hold.1 = true);
     }
 
     /// A change has been made.
@@ -120,9 +126,16 @@ impl Oracle {
                     if said.fact == Fact::Final {
                         self.gone += 1;
                         self.finals.insert(name.clone(), said.snapshot);
-                        if self.held.contains(&said.snapshot) {
+                        let promised = (said.snapshot, true);
+                        if self.holds.values().any(|hold| *hold == promised) {
                             self.fail(format!("{name}: a snapshot that is held has gone"));
                         }
+                    }
+                    if let Fact::Held(_) = said.fact {
+                        self.holds.insert(said.id, (said.snapshot, false));
+                    }
+                    if said.fact == Fact::Released {
+                        self.holds.remove(&RecordId(said.id.0.map(|byte| !byte)));
                     }
                 }
                 None => {
