@@ -364,6 +364,11 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
             [&(plain.len() as u32).to_le_bytes()[..], &packed].concat(),
         ),
         ("checkout_state", "complete", checkout_state()),
+        (
+            "configuration",
+            "example",
+            duramen::config::EXAMPLE.as_bytes().to_vec(),
+        ),
         ("memory", "memory", memory()),
         (
             "recovery_words",

@@ -162,6 +162,8 @@ impl Sweep<'_> {
             if repository.keeps(Rule::Untombed) {
                 let hidden = tombstones.iter().flat_map(|tombstone| &tombstone.packs);
                 repository.index().hide(hidden.copied());
+            } else {
+                repository.index().reset_packs();
             }
             let purge = self.options.purge;
             let copied = copy::copy(repository, self.session, &packs, live, purge, self.progress)?;

@@ -25,6 +25,8 @@ pub struct Mix {
     pub burst: u64,
     /// One of so many who are about to change something stands still for a while.
     pub still: u64,
+    /// Of those who are about to make one of these changes, every second.
+    pub critical: &'static [&'static str],
     pub steps: u64,
 }
 
@@ -47,6 +49,7 @@ impl Mix {
             reads: [1, 8, 64][random.below(3) as usize],
             burst: 3 + random.below(7),
             still: [3, 8, 40][random.below(3) as usize],
+            critical: &[],
             steps: 300 + random.below(1200),
         }
     }
@@ -62,6 +65,12 @@ impl Mix {
         mix.impatience = 20;
         mix.still = 5;
         mix.crowd = 3 + random.below(4) as usize;
+        mix.critical = match rule {
+            Rule::Relist => &["put sessions/", "delete packs/"],
+            Rule::Orphans => &["put index/", "delete packs/"],
+            Rule::Fate | Rule::Held => &["put annotations/"],
+            _ => &["put snapshots/", "delete packs/"],
+        };
         mix.weights = match rule {
             Rule::Held => [1, 2, 5, 0, 5, 0],
             Rule::Fate => [2, 3, 4, 4, 0, 0],

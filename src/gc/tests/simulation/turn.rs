@@ -35,6 +35,22 @@ pub enum Change {
     Delete(String),
 }
 
+impl Change {
+    /// Whether it is one of these: `put sessions/`, `delete packs/`.
+    pub fn is_one_of(&self, kinds: &[&str]) -> bool {
+        let (verb, name) = match self {
+            Change::Put(name, _) => ("put", name),
+            Change::Delete(name) => ("delete", name),
+        };
+        kinds.iter().any(|kind| {
+            let kind = kind
+                .strip_prefix(verb)
+                .and_then(|kind| kind.strip_prefix(' '));
+            kind.is_some_and(|folder| name.starts_with(folder))
+        })
+    }
+}
+
 #[derive(Default)]
 struct Table {
     actors: BTreeMap<ActorId, State>,
