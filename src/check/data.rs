@@ -28,6 +28,13 @@ pub struct Outcome {
     whole: bool,
 }
 
+impl Outcome {
+    fn is_missing(&self) -> bool {
+        let mut errors = self.errors.iter();
+        errors.any(|error| error.kind() == Kind::NotFound)
+    }
+}
+
 /// Reads and verifies the packs that a segment names and that are there, all or those that `options` choose.
 pub fn read_packs(
     repository: &Repository,
@@ -60,7 +67,10 @@ pub fn read_packs(
         pool.install(|| packs.par_iter().map(verify).collect::<Result<_>>())?;
     report.files_read += packs.len() as u64;
     report.bytes_read += read.load(Ordering::Relaxed);
-    for outcome in outcomes.into_iter().flatten() {
+    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
+    let missing = outcomes.iter().filter(|outcome| outcome.is_missing());
+    lost.take_away(repository, missing.map(|outcome| outcome.pack).collect())?;
+    for outcome in outcomes {
         if !lost.dead.contains(&outcome.pack) {
             for error in &outcome.errors {
                 report.add(progress, pack_name(&outcome.pack), error);

@@ -4,6 +4,7 @@
 //! stops at the first finding, and nothing found wrong is trusted further.
 
 mod data;
+mod moved;
 mod scrub;
 mod subset;
 mod trees;
@@ -14,7 +15,7 @@ pub use subset::ReadData;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::format::frame::{FrameInfo, PackClass};
 use crate::format::segment::Segment;
 use crate::format::snapshot::Snapshot;
@@ -118,11 +119,8 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// How often a check looks again where a prune was at work beside it.
-const TRIES: u32 = 3;
-
-/// Checks everything, or what the chosen snapshots need. Where it finds damage and the index was rewritten meanwhile, it
-/// looks again: what is swept under a check is not lost.
+/// Checks everything, or what the chosen snapshots need. What a prune moves and sweeps under it is not lost, and is told
+/// apart.
 ///
 /// # Errors
 /// Only what makes checking impossible: the storage cannot be listed, or the user interrupts.
@@ -131,25 +129,6 @@ pub fn check(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    for _ in 1..TRIES {
-        let before = index_names(repository)?;
-        let report = look(repository, options, progress)?;
-        if report.damage_count == 0 || index_names(repository)? == before {
-            return Ok(report);
-        }
-        progress.note("the index was rewritten while it was checked, so what was found may not be so: looking again");
-    }
-    look(repository, options, progress)
-}
-
-/// What changes whenever a sweep is at work.
-fn index_names(repository: &Repository) -> Result<HashSet<String>> {
-    let mut items = repository.storage().list("index")?;
-    items.extend(repository.storage().list("tombstones")?);
-    Ok(items.into_iter().map(|item| item.name).collect())
-}
-
-fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Report> {
     let mut report = Report::default();
     // Snapshots before segments: everything that these snapshots need is in the segments listed after.
     let snapshots: Vec<(Snapshot, Facts)> = match &options.snapshots {
@@ -295,22 +274,18 @@ fn check_segments(
     progress: &dyn Progress,
 ) -> Result<Named> {
     let mut named = Named::new();
-    repository
-        .index()
-        .each_segment(&mut |name: &str, segment: Result<Segment>| {
-            progress.go_on()?;
-            report.segments += 1;
-            match segment {
-                Ok(segment) => {
-                    report.chunks += segment.chunks.len() as u64;
-                    name_packs(&mut named, &segment);
-                }
-                // Replaced by a merge since the listing.
-                Err(error) if error.kind() == Kind::NotFound => {}
-                Err(error) => report.add(progress, name, &error),
+    moved::each_segment(repository, &mut |name, segment| {
+        progress.go_on()?;
+        report.segments += 1;
+        match segment {
+            Ok(segment) => {
+                report.chunks += segment.chunks.len() as u64;
+                name_packs(&mut named, &segment);
             }
-            Ok(())
-        })?;
+            Err(error) => report.add(progress, name, &error),
+        }
+        Ok(())
+    })?;
     Ok(named)
 }
 
@@ -352,6 +327,8 @@ fn check_packs(
     report.packs = if whole { there.len() } else { named.len() } as u64;
     let mut ids: Vec<&PackId> = named.keys().collect();
     ids.sort_unstable();
+    let missing = named.keys().filter(|id| !there.contains_key(*id)).copied();
+    lost.take_away(repository, missing.collect())?;
     for id in ids {
         let what = match there.get(id) {
             None => "this pack is missing",

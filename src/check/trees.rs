@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use super::moved::Newer;
 use super::{Lost, Named, Report};
 use crate::error::{Error, Result};
 use crate::format::codec;
 use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{ListPage, TreePage};
 use crate::format::snapshot::{Snapshot, SourceRecord};
-use crate::id::{ChunkId, PackId};
+use crate::id::{ChunkId, PackId, SnapshotId};
 use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
@@ -19,12 +20,16 @@ struct Walk<'c> {
     repository: &'c Repository,
     named: &'c Named,
     lost: &'c Lost,
+    newer: Newer,
     report: &'c mut Report,
     progress: &'c dyn Progress,
     /// Pages that were looked at, whatever came of it.
     seen: HashSet<ChunkId>,
-    /// The snapshot being walked was forgotten.
-    forgotten: bool,
+    /// The snapshot being walked.
+    snapshot: Option<SnapshotId>,
+    /// Whether it is needed; asked again before anything is called damage, for it may have gone meanwhile.
+    standing: Standing,
+    asked: bool,
     /// Places in it that are damaged.
     lacking: u64,
     /// Packs of all places of all chunks that were asked for.
@@ -91,10 +96,13 @@ fn walked<'c>(
         repository,
         named,
         lost,
+        newer: Newer::default(),
         report,
         progress,
         seen: HashSet::new(),
-        forgotten: false,
+        snapshot: None,
+        standing: Standing::Living,
+        asked: false,
         lacking: 0,
         needed: RefCell::default(),
     };
@@ -106,14 +114,19 @@ fn walked<'c>(
         .rev()
         .partition(|(_, facts)| !forgotten(facts));
     for (snapshot, facts) in living.into_iter().chain(others) {
-        walk.forgotten = forgotten(facts);
+        walk.snapshot = Some(snapshot.id);
+        walk.standing = facts.standing;
+        walk.asked = false;
         walk.lacking = 0;
         for SourceRecord::Files { root, .. } in &snapshot.sources {
             let place = format!("{}:", snapshot.id.short());
             walk.tree(root, place)?;
         }
         if walk.lacking > 0 {
-            let what = format!("forgotten, and damaged in {} places", walk.lacking);
+            let what = match walk.standing {
+                Standing::Gone => "went for good while it was looked at".into(),
+                _ => format!("forgotten, and damaged in {} places", walk.lacking),
+            };
             walk.report
                 .remark(progress, format!("{}:/", snapshot.id.short()), &what);
         }
@@ -124,7 +137,7 @@ fn walked<'c>(
 impl Walk<'_> {
     fn tree(&mut self, root: &Entry, place: String) -> Result<()> {
         let mut waiting = Vec::new();
-        self.entry(root, place, &mut waiting);
+        self.entry(root, place, &mut waiting)?;
         while let Some(next) = waiting.pop() {
             self.progress.go_on()?;
             if !self.seen.insert(next.page.id) {
@@ -132,18 +145,31 @@ impl Walk<'_> {
             }
             if let Err(error) = self.page(&next, &mut waiting) {
                 let place = shown(next.place);
-                self.found(place.clone(), &error.or_subject(|| place));
+                self.found(place.clone(), &error.or_subject(|| place))?;
             }
         }
         Ok(())
     }
 
-    /// Whether a chunk can be found in a pack that is there, and has not been read and found wrong.
+    /// Whether a chunk can be found in a pack that is there, and has not been read and found wrong. What is not where it
+    /// was may have been moved since.
     fn chunk(&self, id: &ChunkId, len: Option<u32>) -> Result<()> {
+        loop {
+            match self.stands(id, len) {
+                Err(_) if self.newer.look(self.repository)? => {}
+                verdict => return verdict,
+            }
+        }
+    }
+
+    fn stands(&self, id: &ChunkId, len: Option<u32>) -> Result<()> {
         let lacking = |what: &str| Err(Error::damage(format!("chunk {} {what}", id.short())));
         let mut places = self.repository.index().locate_all(id)?;
         // What only a cache on this machine says is no part of the repository.
-        places.retain(|place| self.named.contains_key(&place.frame.pack));
+        places.retain(|place| {
+            let pack = &place.frame.pack;
+            self.named.contains_key(pack) || self.newer.contains(pack)
+        });
         self.needed
             .borrow_mut()
             .extend(places.iter().map(|place| place.frame.pack));
@@ -192,7 +218,7 @@ impl Walk<'_> {
                 (TreePage::Leaf { entries, .. }, 0) => {
                     for entry in entries {
                         let place = format!("{place}/{}", String::from_utf8_lossy(&entry.name));
-                        self.entry(&entry, place, more);
+                        self.entry(&entry, place, more)?;
                     }
                 }
                 (TreePage::Branch { children, .. }, 1..) => {
@@ -229,7 +255,7 @@ impl Walk<'_> {
         })
     }
 
-    fn entry(&mut self, entry: &Entry, place: String, more: &mut Vec<Waiting>) {
+    fn entry(&mut self, entry: &Entry, place: String, more: &mut Vec<Waiting>) -> Result<()> {
         let attributes = entry
             .xattrs
             .iter()
@@ -267,16 +293,25 @@ impl Walk<'_> {
         };
         if let Err(error) = attributes.and(node) {
             let place = shown(place);
-            self.found(place.clone(), &error.subject(place));
+            self.found(place.clone(), &error.subject(place))?;
         }
+        Ok(())
     }
 
-    fn found(&mut self, place: String, error: &Error) {
-        if self.forgotten {
-            self.lacking += 1;
-        } else {
-            self.report.add(self.progress, place, error);
+    fn found(&mut self, place: String, error: &Error) -> Result<()> {
+        if let Some(snapshot) = &self.snapshot
+            && self.standing == Standing::Living
+            && !self.asked
+        {
+            self.standing = self.repository.facts(snapshot)?.standing;
+            self.asked = true;
         }
+        if self.standing == Standing::Living {
+            self.report.add(self.progress, place, error);
+        } else {
+            self.lacking += 1;
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use segment::{read_segment, segment_id, segment_name, segment_of, write_segment};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::frame::{ChunkKind, Codec, FrameInfo};
 use crate::id::{ChunkId, PackId, SegmentId};
 use crate::pack::FinishedPack;
@@ -164,16 +164,25 @@ impl Index {
     /// Brings the index up to the segments that the storage lists now.
     ///
     /// # Errors
-    /// Whatever the storage says; [`crate::error::Kind::Damage`] naming the first segment that cannot be read, once all
+    /// Whatever the storage says; [`Kind::Damage`] naming the first segment that cannot be read, once all
     /// others have been. A cache that
     /// cannot be read or written is no error.
     pub fn refresh(&self) -> Result<()> {
-        let listed: HashSet<SegmentId> = self
-            .storage
-            .list("index")?
-            .iter()
-            .filter_map(|item| segment_of(&item.name))
-            .collect();
+        let mut gone = HashSet::new();
+        loop {
+            let known = gone.len();
+            let broken = self.read_listed(&mut gone)?;
+            // What replaced a segment was put before that went, but maybe after the listing.
+            if gone.len() == known {
+                return broken.map_or(Ok(()), Err);
+            }
+        }
+    }
+
+    /// Reads the segments that are listed now, notes those that are `gone` before they could be read, and returns what
+    /// is wrong with the first that cannot be read.
+    fn read_listed(&self, gone: &mut HashSet<SegmentId>) -> Result<Option<Error>> {
+        let listed = self.listed()?;
         let mut state = self.write();
         let covered = |state: &State, id: &SegmentId| {
             state.in_overlay.contains(id)
@@ -200,8 +209,10 @@ impl Index {
         for id in missing {
             let segment = match read_segment(&*self.storage, &self.keys, &id) {
                 Ok(segment) => segment,
-                // A merge may have replaced it since the listing; what replaced it will be listed next time.
-                Err(error) if error.kind() == crate::error::Kind::NotFound => continue,
+                Err(error) if error.kind() == Kind::NotFound => {
+                    gone.insert(id);
+                    continue;
+                }
                 Err(error) => {
                     broken.get_or_insert(error);
                     continue;
@@ -211,7 +222,7 @@ impl Index {
             state.in_overlay.insert(id);
             self.spill(&mut state);
         }
-        broken.map_or(Ok(()), Err)
+        Ok(broken)
     }
 
     /// Turns a large overlay into a generation. Where there is no cache, or it cannot be written, memory has to do.
@@ -359,6 +370,18 @@ impl Index {
         state.in_overlay.extend(written.iter().map(|(id, _)| *id));
         self.spill(&mut state);
         Ok(written.iter().map(|(_, size)| size).sum())
+    }
+
+    /// Names of the segments that the storage lists now.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    pub fn listed(&self) -> Result<HashSet<SegmentId>> {
+        let items = self.storage.list("index")?;
+        Ok(items
+            .iter()
+            .filter_map(|item| segment_of(&item.name))
+            .collect())
     }
 
     /// Calls `each` with the packs of every listed segment, straight from the storage: for checks.

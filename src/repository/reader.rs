@@ -142,7 +142,9 @@ impl Repository {
             .or_else(|error| self.read_elsewhere(kind, id, &location.frame).ok_or(error))
     }
 
-    /// A chunk out of any other frame than `tried`; none where no other holds it whole.
+    /// A chunk out of any other frame than `tried`; none where no other holds it whole. What this process knows of the
+    /// index may be old: a prune may have copied the chunk to a new pack and deleted the one that was tried, so the
+    /// segments are listed again until they tell of no other place.
     #[must_use]
     pub fn read_elsewhere(
         &self,
@@ -150,19 +152,31 @@ impl Repository {
         id: &ChunkId,
         tried: &FramePlace,
     ) -> Option<Vec<u8>> {
-        self.read_other(kind, id, tried).or_else(|| {
-            // Its pack may have been swept since the index was read: then a copy had been named before.
-            let _ = self.index.refresh();
-            self.read_other(kind, id, tried)
-        })
-    }
-
-    fn read_other(&self, kind: ChunkKind, id: &ChunkId, tried: &FramePlace) -> Option<Vec<u8>> {
-        let places = self.index.locate_all(id).ok()?;
-        places
-            .iter()
-            .filter(|place| place.frame != *tried)
-            .find_map(|place| self.read_place(kind, id, place).ok())
+        let mut tried = vec![*tried];
+        let mut refreshed = false;
+        loop {
+            let places = self.index.locate_all(id).ok()?;
+            let new: Vec<Location> = places
+                .into_iter()
+                .filter(|place| !tried.contains(&place.frame))
+                .collect();
+            if new.is_empty() {
+                if refreshed {
+                    return None;
+                }
+                // A segment that cannot be read only matters for what it alone names.
+                let _ = self.index.refresh();
+                refreshed = true;
+                continue;
+            }
+            refreshed = false;
+            for place in new {
+                if let Ok(bytes) = self.read_place(kind, id, &place) {
+                    return Some(bytes);
+                }
+                tried.push(place.frame);
+            }
+        }
     }
 
     fn read_place(&self, kind: ChunkKind, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {

@@ -18,6 +18,7 @@ mod links;
 mod look;
 mod matrix;
 mod memory;
+mod moved;
 mod prune;
 mod repair;
 mod scrub;
