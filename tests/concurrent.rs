@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "share/work.rs"]
+mod share;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -104,6 +106,16 @@ fn four_processes_take_snapshots_at_once() {
         assert_same(&again, target, &Options::default());
         remove(&again);
     }
+}
+
+#[test]
+fn writers_and_pruners_share_a_repository_and_nothing_is_lost() {
+    let (seconds, sweeps) = if common::is_soak() {
+        (300, 20)
+    } else {
+        (10, 3)
+    };
+    share::run(std::time::Duration::from_secs(seconds), sweeps);
 }
 
 #[test]

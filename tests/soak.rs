@@ -1,22 +1,33 @@
-//! The long runs: `cargo test --release --features soak --test soak`, some ten minutes.
+//! The long runs: `cargo test --release --features soak --test soak`, some forty minutes; a name behind `--` runs one.
 //!
-//! A million entries in one directory, 50 kills at random moments and one at every write, 1,000 property sequences. A program of its own instead of ignored
-//! tests: what is asked for by name runs, and all of it runs.
+//! - `million`: a million entries in one directory
+//! - `kill`: 200 kills at random moments of snapshot, forget, prune and repair
+//! - `writes`: a kill at every write of a snapshot
+//! - `share`: four writers and two pruners on one repository for five minutes
+//! - `property`: 1,000 property sequences
+//!
+//! `TMPDIR` chooses the disk; one in memory (`TMPDIR=/dev/shm`) makes them faster, and a kill is no power cut.
+//!
+//! A program of its own instead of ignored tests: what is asked for by name runs, and all of it runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "property/life.rs"]
+mod life;
 #[path = "property/model.rs"]
 mod model;
 #[path = "kill/rounds.rs"]
 mod rounds;
 #[path = "property/sequence.rs"]
 mod sequence;
+#[path = "share/work.rs"]
+mod share;
 #[path = "kill/writes.rs"]
 mod writes;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::place::{Place, number, remove, settle, text};
 
@@ -27,10 +38,11 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, fn()); 4] = [
+    let parts: [(&str, fn()); 5] = [
         ("million", a_million_entries),
-        ("kill", || rounds::run(50)),
+        ("kill", || rounds::run(&rounds::LONG)),
         ("writes", writes::run),
+        ("share", || share::run(Duration::from_secs(300), 20)),
         ("property", || sequence::run(1_000)),
     ];
     for (name, part) in parts {

@@ -8,19 +8,22 @@
 pub mod compare;
 pub mod compare_file;
 pub mod facility;
+pub mod harm;
 pub mod place;
 pub mod random;
 pub mod scratch;
+pub mod seen;
 pub mod tree;
 pub mod tree_parts;
 
 /// How much a test does: little in the ordinary run, all of it where `DURAMEN_SOAK=1` says so.
 pub fn rounds(ordinary: usize, soak: usize) -> usize {
-    if std::env::var_os("DURAMEN_SOAK").is_some_and(|value| value == "1") {
-        soak
-    } else {
-        ordinary
-    }
+    if is_soak() { soak } else { ordinary }
+}
+
+/// Whether `DURAMEN_SOAK=1` asks for all of it.
+pub fn is_soak() -> bool {
+    std::env::var_os("DURAMEN_SOAK").is_some_and(|value| value == "1")
 }
 
 /// The seed of a randomised test: from `DURAMEN_SEED` to run one again, otherwise from the clock. Printed, so that a

@@ -1,4 +1,4 @@
-//! The program killed at random moments of a snapshot: nothing that was committed may be lost, the repository checks
+//! The program killed at random moments of a snapshot, a forget, a prune or a repair: nothing that was committed may be lost, the repository checks
 //! clean, and the next snapshot just works.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -8,7 +8,19 @@ mod common;
 
 mod rounds;
 
+/// What every change must pass.
+const SHORT: rounds::Size = rounds::Size {
+    rounds: 12,
+    files: 500,
+    large: 12_000_000,
+    change: 3_000_000,
+};
+
 #[test]
 fn kills_at_random_moments_lose_nothing() {
-    rounds::run(common::rounds(8, 50));
+    rounds::run(if common::is_soak() {
+        &rounds::LONG
+    } else {
+        &SHORT
+    });
 }

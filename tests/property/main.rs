@@ -1,10 +1,12 @@
-//! Random sequences of edits, snapshots and restores, held against a plain map that remembers what was there.
+//! Random sequences of edits, snapshots, forgetting, taking back, holding, pruning, damage, repair and restores, held
+//! against a plain map that remembers what was there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod life;
 mod model;
 mod retention;
 mod sequence;

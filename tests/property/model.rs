@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 
 use crate::common::random::Random;
-
-/// A path relative to the tree's root.
-pub type Name = Vec<u8>;
+use crate::common::seen::{Name, Words, at, file_words, folder_words, link_words};
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,20 +38,16 @@ pub struct Model {
     next_inode: u64,
 }
 
-/// A tree as anybody can see it: every path with what it is, in words that can be compared. Names of one inode bear
-/// the same first name.
-pub type Seen = BTreeMap<Name, String>;
-
 impl Model {
     /// What must be on the disk.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> Words {
         let mut first: BTreeMap<u64, &Name> = BTreeMap::new();
         self.things
             .iter()
             .map(|(name, thing)| {
                 let words = match thing {
-                    Thing::Folder { mode } => format!("folder {mode:o}"),
-                    Thing::Link { target } => format!("link {}", target.escape_ascii()),
+                    Thing::Folder { mode } => folder_words(*mode),
+                    Thing::Link { target } => link_words(target),
                     Thing::File { inode } => {
                         let same = *first.entry(*inode).or_insert(name);
                         let inode = &self.inodes[inode];
@@ -292,63 +286,6 @@ impl Model {
         self.things.insert(new, thing);
         Some(())
     }
-}
-
-/// What is on the disk, in the same words as [`Model::seen`], and the times of it all.
-pub fn see(root: &Path) -> (Seen, BTreeMap<Name, (i64, i64)>) {
-    let (mut found, mut times, mut first) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut metadata = BTreeMap::new();
-    let mut folders = vec![Vec::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(at(root, &folder)).unwrap() {
-            let mut name = folder.clone();
-            if !name.is_empty() {
-                name.push(b'/');
-            }
-            name.extend_from_slice(entry.unwrap().file_name().as_bytes());
-            let there = at(root, &name).symlink_metadata().unwrap();
-            if there.is_dir() {
-                folders.push(name.clone());
-            }
-            metadata.insert(name, there);
-        }
-    }
-    for (name, there) in metadata {
-        let path = at(root, &name);
-        let mode = there.mode() & 0o7777;
-        let words = if there.is_dir() {
-            format!("folder {mode:o}")
-        } else if there.is_symlink() {
-            format!(
-                "link {}",
-                std::fs::read_link(&path)
-                    .unwrap()
-                    .as_os_str()
-                    .as_bytes()
-                    .escape_ascii()
-            )
-        } else {
-            let same = first.entry(there.ino()).or_insert_with(|| name.clone());
-            file_words(&std::fs::read(&path).unwrap(), mode, same)
-        };
-        times.insert(name.clone(), (there.mtime(), there.mtime_nsec()));
-        found.insert(name, words);
-    }
-    (found, times)
-}
-
-fn file_words(bytes: &[u8], mode: u32, same: &[u8]) -> String {
-    let hash = blake3::hash(bytes).to_hex();
-    format!(
-        "file {mode:o} of {} bytes {} = {}",
-        bytes.len(),
-        &hash[..16],
-        same.escape_ascii()
-    )
-}
-
-fn at(root: &Path, name: &[u8]) -> PathBuf {
-    root.join(OsStr::from_bytes(name))
 }
 
 fn open(root: &Path, name: &[u8]) -> std::fs::File {

@@ -1,13 +1,14 @@
-//! One sequence: edits, snapshots, and restores of random earlier snapshots, each compared with what the map
-//! remembers. In process, so that a thousand of them are minutes.
+//! One sequence: edits, snapshots, whatever else happens to these (`life.rs`), and restores of random earlier ones, each
+//! compared with what the map remembers. In process, so that a thousand of them are minutes.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use duramen::error::Kind;
 use duramen::format::snapshot::SnapshotKind;
 use duramen::format::snapshot::State;
+use duramen::id::SnapshotId;
 use duramen::ops::init::new_key_file;
 use duramen::ops::open::{Credential, OpenOptions};
 use duramen::ops::restore::{Overwrite, RestoreOptions};
@@ -15,11 +16,13 @@ use duramen::ops::select::Filter;
 use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions};
 use duramen::ops::{check, init, open, restore, select, snapshot};
 use duramen::progress::Silent;
-use duramen::repository::Repository;
+use duramen::repository::{Repository, Standing};
 
-use super::model::{Model, Name, Seen, see};
+use super::life::Taken;
+use super::model::Model;
 use crate::common::random::Random;
 use crate::common::scratch::Scratch;
+use crate::common::seen::{Seen, see};
 
 /// How long an edit must lie back until its file is trusted as unchanged.
 const SETTLED: Duration = Duration::from_millis(2_200);
@@ -54,19 +57,19 @@ pub fn run(sequences: usize) {
     println!("property: {sequences} sequences");
 }
 
-/// What a snapshot must give back.
-struct Remembered {
-    id: String,
-    seen: Seen,
-    times: BTreeMap<Name, (i64, i64)>,
-}
-
-struct Sequence {
-    options: OpenOptions,
+pub struct Sequence {
+    pub options: OpenOptions,
     source: PathBuf,
     target: PathBuf,
-    random: Random,
+    pub random: Random,
+    seed: u64,
     history: Vec<String>,
+    /// All snapshots, in the order in which they were taken.
+    pub taken: Vec<Taken>,
+    /// Snapshots that were damaged, and so may give back anything or nothing.
+    pub lost: Vec<SnapshotId>,
+    /// Whether the record of one of them cannot be read.
+    pub unreadable: bool,
 }
 
 fn one(seed: u64, settling: bool) {
@@ -84,17 +87,20 @@ fn one(seed: u64, settling: bool) {
         source: scratch.folder("source"),
         target: scratch.at("target"),
         random: Random::new(seed),
+        seed,
         history: Vec::new(),
+        taken: Vec::new(),
+        lost: Vec::new(),
+        unreadable: false,
     };
     let mut model = Model::default();
-    let mut remembered: Vec<Remembered> = Vec::new();
     for step in 0..5 {
         for _ in 0..sequence.random.below(25) {
             model.edit(&sequence.source, &mut sequence.random);
         }
-        let (seen, times) = see(&sequence.source);
+        let seen = see(&sequence.source);
         assert_eq!(
-            seen,
+            seen.words,
             model.seen(),
             "seed {seed}: the model is wrong, not the program"
         );
@@ -105,12 +111,17 @@ fn one(seed: u64, settling: bool) {
             }
         }
         let id = sequence.snapshot();
-        remembered.push(Remembered { id, seen, times });
-        let earlier = sequence.random.index(remembered.len());
-        sequence.restore(&remembered[earlier], seed);
+        sequence.taken.push(Taken::new(id, Some(seen)));
+        for _ in 0..sequence.random.below(5) {
+            sequence.live();
+        }
+        if !sequence.taken.is_empty() {
+            let earlier = sequence.random.index(sequence.taken.len());
+            sequence.restore(earlier);
+        }
     }
-    for one in &remembered {
-        sequence.restore(one, seed);
+    for at in 0..sequence.taken.len() {
+        sequence.restore(at);
     }
     let repository = sequence.open();
     let options = check::CheckOptions {
@@ -119,16 +130,25 @@ fn one(seed: u64, settling: bool) {
     };
     let summary = check::run(&repository, &options, &Silent).unwrap();
     let damage = summary.findings.iter().any(|finding| finding.damage);
-    assert!(!damage, "seed {seed}: {:?}", summary.findings);
+    assert!(!damage, "{:?}: {}", summary.findings, sequence.about());
 }
 
 impl Sequence {
     /// As a new process would: nothing is kept in memory from one command to the next.
-    fn open(&self) -> Repository {
+    pub fn open(&self) -> Repository {
         open::open(&self.options, &Silent).unwrap()
     }
 
-    fn snapshot(&mut self) -> String {
+    pub fn note(&mut self, what: String) {
+        self.history.push(what);
+    }
+
+    /// How to run it again, and what was done.
+    pub fn about(&self) -> String {
+        format!("seed {} after {:#?}", self.seed, self.history)
+    }
+
+    fn snapshot(&mut self) -> SnapshotId {
         if self.random.one_in(6) {
             // A cache may go away at any time.
             crate::common::place::remove(self.options.cache.as_ref().unwrap());
@@ -157,14 +177,37 @@ impl Sequence {
         let repository = self.open();
         let summary = snapshot::run(&repository, &options, &Silent).unwrap();
         assert_eq!(summary.state, State::Complete, "{:?}", summary.problems);
-        let id = summary.id.unwrap().hex();
-        self.history.push(format!("{kind:?} {id}"));
+        let id = summary.id.unwrap();
+        self.note(format!("{kind:?} {}", id.short()));
         id
     }
 
-    /// Into a fresh folder, or over whatever an earlier restore left there.
-    fn restore(&mut self, wanted: &Remembered, seed: u64) {
-        if self.random.one_in(2) {
+    /// Restores a snapshot that was taken; one that has gone is not there.
+    fn restore(&mut self, at: usize) {
+        let wanted = self.taken[at].clone();
+        if wanted.standing == Standing::Gone {
+            let found = select::one(&self.open(), &wanted.id.hex(), &Filter::default());
+            assert_eq!(
+                found.unwrap_err().kind(),
+                Kind::NotFound,
+                "{}",
+                self.about()
+            );
+            return;
+        }
+        match (&wanted.seen, self.restored(&wanted.id, wanted.is_heir)) {
+            (Some(wanted), Some(seen)) => wanted.assert_is(&seen, &|| self.about()),
+            (None, None) => {}
+            (_, None) => panic!("the whole tree is missing: {}", self.about()),
+            (None, _) => panic!("a lost tree is back: {}", self.about()),
+        }
+    }
+
+    /// What comes back of a snapshot, into a fresh folder, or over whatever an earlier restore left there; none where
+    /// the tree itself is not in it. Whatever stands where a snapshot says that something is lost stays, so those want a
+    /// `fresh` folder.
+    pub fn restored(&mut self, id: &SnapshotId, fresh: bool) -> Option<Seen> {
+        if fresh || self.random.one_in(2) {
             crate::common::place::remove(&self.target);
         }
         let options = RestoreOptions {
@@ -184,51 +227,25 @@ impl Sequence {
             numeric_owner: self.random.one_in(2),
             read_only: None,
         };
+        self.note(format!("restore {} with {options:?}", id.short()));
         let repository = self.open();
-        let found = select::one(&repository, &wanted.id, &Filter::default()).unwrap();
-        let summary = restore::run(&repository, &found, &options, &Silent).unwrap();
-        assert_eq!(
-            summary.problem_count, 0,
-            "seed {seed}: {:?}",
-            summary.problems
-        );
-        let (seen, times) = see(&self.target);
-        let about = || {
-            format!(
-                "seed {seed}, restored {} with {options:?} after {:#?}",
-                wanted.id, self.history
-            )
+        let found = select::one(&repository, &id.hex(), &Filter::default()).unwrap();
+        let summary = match restore::run(&repository, &found, &options, &Silent) {
+            Err(error) if error.kind() == Kind::NotFound => return None,
+            other => other.unwrap(),
         };
-        assert_same("what is there", &wanted.seen, &seen, &about);
-        assert_same("times", &wanted.times, &times, &about);
+        assert_eq!(
+            summary.problem_count,
+            0,
+            "{:?}: {}",
+            summary.problems,
+            self.about()
+        );
+        Some(see(&self.target))
     }
 }
 
 fn bytes(path: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     path.as_os_str().as_bytes().to_vec()
-}
-
-fn assert_same<T: PartialEq + std::fmt::Debug>(
-    what: &str,
-    wanted: &BTreeMap<Name, T>,
-    found: &BTreeMap<Name, T>,
-    about: &dyn Fn() -> String,
-) {
-    let mut names: Vec<&Name> = wanted.keys().chain(found.keys()).collect();
-    names.sort();
-    names.dedup();
-    let wrong: Vec<String> = names
-        .into_iter()
-        .filter(|name| wanted.get(*name) != found.get(*name))
-        .map(|name| {
-            format!(
-                "{}: wanted {:?}, found {:?}",
-                name.escape_ascii(),
-                wanted.get(name),
-                found.get(name)
-            )
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}: {what}: {wrong:#?}", about());
 }

@@ -1,0 +1,36 @@
+//! Harming a stored file on the disk.
+
+use std::path::Path;
+
+use super::random::Random;
+
+/// Does something to a file that no store may do, and says what.
+pub fn harm(path: &Path, random: &mut Random) -> &'static str {
+    let mut bytes = std::fs::read(path).unwrap();
+    let len = bytes.len();
+    let what = match random.below(5) {
+        0 => {
+            let at = random.index(len);
+            bytes[at] ^= 1 << random.below(8);
+            "flipped a bit"
+        }
+        1 => {
+            bytes.truncate(random.index(len));
+            "truncated"
+        }
+        2 => {
+            bytes.clear();
+            "emptied"
+        }
+        3 => {
+            bytes.extend_from_slice(b"garbage");
+            "appended garbage"
+        }
+        _ => {
+            std::fs::remove_file(path).unwrap();
+            return "removed";
+        }
+    };
+    std::fs::write(path, bytes).unwrap();
+    what
+}
