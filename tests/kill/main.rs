@@ -10,10 +10,10 @@ mod rounds;
 
 /// What every change must pass.
 const SHORT: rounds::Size = rounds::Size {
-    rounds: 12,
-    files: 500,
-    large: 12_000_000,
-    change: 3_000_000,
+    kills: 8,
+    files: 400,
+    large: 8_000_000,
+    change: 2_000_000,
 };
 
 #[test]

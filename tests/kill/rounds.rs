@@ -21,7 +21,8 @@ use crate::common::tree::everyday;
 
 /// How much is done, and on what.
 pub struct Size {
-    pub rounds: usize,
+    /// Kills that hit a command at work.
+    pub kills: usize,
     /// Files of the tree, at least.
     pub files: usize,
     /// Bytes of one large file beside them.
@@ -32,7 +33,7 @@ pub struct Size {
 
 /// What is run by hand.
 pub const LONG: Size = Size {
-    rounds: 200,
+    kills: 200,
     files: 5_000,
     large: 150_000_000,
     change: 12_000_000,
@@ -95,7 +96,13 @@ struct State {
 
 pub fn run(size: &Size) {
     let mut state = State::new(size);
-    for round in 0..size.rounds {
+    let mut round = 0;
+    while state.killed() < size.kills {
+        assert!(
+            round < size.kills * 3,
+            "only {} of {round} kills hit a command at work",
+            state.killed()
+        );
         let when = format!("round {round}");
         change(&state.source, size, &mut state.random);
         // Now and then the kill hits a repository that was opened before by nobody with this cache.
@@ -111,17 +118,11 @@ pub fn run(size: &Size) {
             // Stored whole, also where what the snapshots before had of it was lost.
             state.newest_comes_back(&when);
         }
+        round += 1;
     }
     println!(
-        "killed at work: {:?} of {} of each of {VERBS:?}",
-        state.kills,
-        size.rounds / VERBS.len()
-    );
-    let killed: usize = state.kills.iter().sum();
-    assert!(
-        killed * 2 >= size.rounds,
-        "only {killed} of {} kills hit a running command",
-        size.rounds
+        "of {round} kills hit a command at work: {:?} of {VERBS:?}",
+        state.kills
     );
     let files = files_below(&state.source);
     let bytes: u64 = files
@@ -152,11 +153,20 @@ impl State {
             kept,
             taken: Vec::new(),
             lost: Vec::new(),
-            durations: [Duration::from_millis(100); VERBS.len()],
+            durations: [Duration::ZERO; VERBS.len()],
             kills: [0; VERBS.len()],
         };
         state.whole_snapshot();
+        for verb in [Verb::Forget, Verb::Prune, Verb::Repair] {
+            let deed = state.prepare(verb);
+            state.finish(&deed, "before all rounds");
+            state.whole_snapshot();
+        }
         state
+    }
+
+    fn killed(&self) -> usize {
+        self.kills.iter().sum()
     }
 
     fn prepare(&mut self, verb: Verb) -> Deed {
@@ -225,7 +235,7 @@ impl State {
     fn kill(&mut self, deed: &Deed, when: &str) {
         let longest = self.durations[deed.verb as usize];
         let micros = longest.as_micros() as u64;
-        let delay = Duration::from_micros(self.random.below(micros + micros / 10));
+        let delay = Duration::from_micros(self.random.below(micros));
         let mut command = self.place.command();
         command
             .args(&deed.args)
