@@ -67,7 +67,7 @@ pub fn mend(
     ground.gone.extend(damaged.iter().map(|(id, _)| *id));
     let mut dropped: Vec<PackId> = ground.gone.iter().copied().collect();
     dropped.sort_unstable();
-    // What a tombstone names was saved before the tombstone was put; what is lost in it is lost nevertheless.
+    // What a tombstone names was saved before the tombstone was put; but where it was saved to may be damaged since.
     ground.gone.extend(dead.iter().map(|(id, _)| *id));
     let absent = survey
         .dead
@@ -79,15 +79,29 @@ pub fn mend(
     }
     report.packs_dropped = dropped.len() as u64;
     // From here on none of them exists for us.
-    let dead = ground.gone.union(&survey.dead).copied().collect();
+    let hidden = ground.gone.union(&survey.dead).copied().collect();
     let standing = survey.standing.keys().copied().collect();
     if let Err(error) = repository.index().refresh() {
         progress.note(&format!("going on without a part of the index: {error}"));
     }
-    repository.index().set_packs(dead, Some(standing));
+    repository.index().set_packs(hidden, Some(standing));
     for some in damaged.chunks(PACKS_HELD) {
         let frames = frames(repository, survey, some)?;
         save(repository, session, frames, &mut ground, progress, report)?;
+    }
+    for some in dead.chunks(PACKS_HELD) {
+        let frames = frames(repository, survey, some)?;
+        // What cannot be read of these may be what nobody needs any more.
+        let mut aside = Report::default();
+        save(
+            repository,
+            session,
+            frames,
+            &mut ground,
+            progress,
+            &mut aside,
+        )?;
+        report.chunks_saved += aside.chunks_saved;
     }
     match session {
         Some(session) => repository.put_tombstones(session, &dropped)?,

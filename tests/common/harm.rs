@@ -9,6 +9,11 @@ pub fn harm(path: &Path, random: &mut Random) -> &'static str {
     let mut bytes = std::fs::read(path).unwrap();
     let len = bytes.len();
     let what = match random.below(5) {
+        // Nothing else can be done to one that was emptied before.
+        0..=3 if bytes.is_empty() => {
+            bytes.extend_from_slice(b"garbage");
+            "filled with garbage"
+        }
         0 => {
             let at = random.index(len);
             bytes[at] ^= 1 << random.below(8);

@@ -500,6 +500,34 @@ fn each_kind_of_chunk_costs_what_hangs_on_it_and_no_more() {
 }
 
 #[test]
+fn what_was_saved_out_of_a_damaged_pack_is_saved_again_while_that_stands() {
+    let (lab, first, second) = two();
+    let expected = restored(&lab, &lab.open(), &first.hex()).unwrap();
+    let before = names(&lab.storage, "packs");
+    for name in &before {
+        let harmed = [read(&lab.storage, name), b"garbage".to_vec()].concat();
+        lab.storage.tamper(name, Some(harmed));
+    }
+    let report = repaired(&lab.open(), &MENDING).report;
+    assert!(report.chunks_lost == 0 && report.replaced.is_empty());
+    // No sweep has come yet, and now the packs go that everything was saved to.
+    for name in names(&lab.storage, "packs") {
+        if !before.contains(&name) {
+            lab.storage.tamper(&name, None);
+        }
+    }
+    let report = repaired(&lab.open(), &MENDING).report;
+    assert!(
+        report.chunks_lost == 0 && report.replaced.is_empty(),
+        "{report:?}"
+    );
+    let repository = lab.open();
+    assert_eq!(check(&repository).unwrap().damage_count, 0);
+    assert!(restored(&lab, &repository, &first.hex()).unwrap() == expected);
+    assert!(comes_back(&lab, &second));
+}
+
+#[test]
 fn what_was_given_up_is_in_no_prunes_way() {
     // The pack is swept while the snapshots that lack it can still be taken back.
     for harm in ["removed", "flipped", "garbage"] {

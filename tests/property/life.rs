@@ -187,8 +187,14 @@ impl Sequence {
         let about = self.about();
         let report = match done {
             Ok(report) => report,
-            // What a snapshot needs whose record is damaged is not known until it has gone.
-            Err(error) if error.kind() == Kind::Damage && self.unreadable => return,
+            // What a damaged snapshot needs is not known for certain until it has gone: nothing more is deleted.
+            Err(error)
+                if error.kind() == Kind::Damage
+                    && !self.lost.is_empty()
+                    && (dry_run || !grace.is_zero()) =>
+            {
+                return;
+            }
             Err(error) => panic!("{error:?}: {about}"),
         };
         if dry_run {
@@ -237,6 +243,8 @@ impl Sequence {
         let options = RepairOptions {
             read_data: true,
             forget_unreadable: true,
+            // One pack may be most of all there are.
+            force: true,
             ..RepairOptions::default()
         };
         let report = repair::run(&self.open(), &options, &Silent).unwrap().report;
@@ -254,7 +262,6 @@ impl Sequence {
         let Some(at) = self.taken.iter().position(|one| one.id.hex() == name) else {
             return;
         };
-        self.unreadable = true;
         self.lost.push(self.taken.remove(at).id);
     }
 

@@ -68,8 +68,6 @@ pub struct Sequence {
     pub taken: Vec<Taken>,
     /// Snapshots that were damaged, and so may give back anything or nothing.
     pub lost: Vec<SnapshotId>,
-    /// Whether the record of one of them cannot be read.
-    pub unreadable: bool,
 }
 
 fn one(seed: u64, settling: bool) {
@@ -91,7 +89,6 @@ fn one(seed: u64, settling: bool) {
         history: Vec::new(),
         taken: Vec::new(),
         lost: Vec::new(),
-        unreadable: false,
     };
     let mut model = Model::default();
     for step in 0..5 {
