@@ -75,7 +75,7 @@ impl Mix {
             Rule::Held => [1, 2, 5, 0, 5, 0],
             Rule::Fate => [2, 3, 4, 4, 0, 0],
             Rule::Orphans | Rule::CommitOnce => [8, 6, 1, 0, 0, 4],
-            Rule::WaitForget | Rule::LiveParent => [8, 5, 4, 0, 0, 0],
+            Rule::WaitForget | Rule::LiveParent => [8, 6, 6, 0, 0, 0],
             _ => [8, 6, 3, 0, 0, 0],
         };
         mix

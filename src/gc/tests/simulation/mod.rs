@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::check::{self, check};
 use crate::clock::{Clock, Nanos};
 use crate::crypto::random as system;
@@ -311,8 +313,20 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
+/// Whoever takes turns on several cores mostly waits for the other core to wake up: four times slower.
+fn on_one_core(number: usize) {
+    let all = sched_getaffinity(None).unwrap();
+    let ours: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|core| all.is_set(*core))
+        .collect();
+    let mut one = CpuSet::new();
+    one.set(ours[number % ours.len()]);
+    sched_setaffinity(None, &one).unwrap();
+}
+
 #[test]
 fn nothing_committed_is_lost() {
+    on_one_core(0);
     let steps = number("DURAMEN_SIMULATION_STEPS", 1_000_000);
     let first = number("DURAMEN_SIMULATION_SEED", 1);
     let (mut sum, mut seed) = (Outcome::default(), first);
@@ -342,6 +356,7 @@ fn the_same_seed_comes_to_the_same() {
 
 #[test]
 fn without_any_one_rule_something_is_lost() {
+    on_one_core(1);
     let mut unseen = Vec::new();
     let only = std::env::var("DURAMEN_SIMULATION_WITHOUT").ok();
     let wanted = |rule: &Rule| {
