@@ -134,7 +134,7 @@ fn in_session<T>(repository: &Repository, work: impl FnOnce(&Session) -> Result<
 /// Prunes. Safe to run beside anything and to stop at any moment.
 ///
 /// # Errors
-/// [`crate::error::Kind::Damage`] where it is not certain what is needed: nothing was deleted then. Whatever the
+/// [`crate::error::Kind::Damage`] where it is not certain what is needed: nothing more is deleted then. Whatever the
 /// storage says.
 pub fn prune(
     repository: &Repository,

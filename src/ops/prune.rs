@@ -8,7 +8,7 @@ use crate::repository::Repository;
 /// Prunes, or tells what a prune would do.
 ///
 /// # Errors
-/// [`crate::error::Kind::Damage`] where it is not certain what is needed: nothing was deleted then. Whatever the
+/// [`crate::error::Kind::Damage`] where it is not certain what is needed: nothing more is deleted then. Whatever the
 /// storage says.
 pub fn run(
     repository: &Repository,
