@@ -198,13 +198,7 @@ impl Job {
         let opened = !state.writing.as_ref().is_some_and(Writing::is_open);
         let mut writing = match state.writing.take() {
             Some(writing) => writing,
-            None => {
-                let mut writing = Writing::fresh(&self.dir, self.name())?;
-                if !whole || sparse {
-                    writing.resize(self.size())?;
-                }
-                writing
-            }
+            None => Writing::fresh(&self.dir, self.name())?,
         };
         for range in reserve {
             writing.reserve(range)?;
@@ -257,15 +251,12 @@ impl Job {
                     Some(writing) => writing,
                     None => Writing::fresh(dir, name)?,
                 };
-                match content {
-                    Content::Inline(bytes) => {
-                        writing.write(0, bytes, false)?;
-                        writing.resize(*size)?;
-                        task.restored_bytes(*size);
-                    }
-                    // Nothing but holes leaves no trace of their length.
-                    _ => writing.resize(*size)?,
+                if let Content::Inline(bytes) = content {
+                    writing.write(0, bytes, false)?;
+                    task.restored_bytes(*size);
                 }
+                // A hole at the end has left no trace of its length.
+                writing.resize(*size)?;
                 return writing.finish(meta, rules);
             }
             Node::Symlink { target } => Special::Symlink(target),

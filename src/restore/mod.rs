@@ -14,6 +14,7 @@
 
 mod asked;
 mod filter;
+mod flush;
 mod job;
 mod leave;
 mod links;
@@ -30,6 +31,7 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
+use self::flush::Flusher;
 pub use self::options::{Overwrite, ReadOnly, RestoreOptions, RestoreSummary};
 use self::task::Task;
 use self::walk::{Place, Walk};
@@ -85,18 +87,28 @@ fn within(
         Place::Made { dir, .. } => Some(std::sync::Arc::clone(dir)),
         _ => None,
     };
-    if is_directory {
-        let own = !existed || is_root || options.read_only.is_some();
-        Walk::directory(&task, top, target, own)?;
-    } else {
-        Walk::member_only(&task, top, target)?;
-    }
-    if let Some(disk) = disk.filter(|_| !options.dry_run) {
-        match disk.with_fd(|fd| rustix::fs::syncfs(fd)) {
-            // The target may be searched but not listed, and so is open only by name.
-            Err(rustix::io::Errno::BADF) => rustix::fs::sync(),
-            done => done.map_err(|errno| disk.error("write out", b"", errno))?,
+    let walk = |task: &Task<'_>| {
+        if is_directory {
+            let own = !existed || is_root || options.read_only.is_some();
+            Walk::directory(task, top, target, own)
+        } else {
+            Walk::member_only(task, top, target)
         }
+    };
+    match disk.filter(|_| !options.dry_run) {
+        None => walk(&task)?,
+        Some(disk) => std::thread::scope(|scope| {
+            let (flusher, when) = Flusher::new();
+            task.flusher = Some(flusher);
+            let disk = &*disk;
+            let early = scope.spawn(move || flush::whenever(&when, disk));
+            let walked = walk(&task);
+            task.flusher = None;
+            let early = early
+                .join()
+                .unwrap_or_else(|_| Err(Error::new(Kind::Failed, "a worker thread died")));
+            walked.and(early).and_then(|()| flush::write_out(disk))
+        })?,
     }
     Ok(task.report.finish(clock.elapsed().as_secs_f64()))
 }

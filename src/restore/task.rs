@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::asked::Asked;
 use super::filter::{Filter, Verdict};
+use super::flush::Flusher;
 use super::options::RestoreOptions;
 use super::report::{Report, add};
 use super::window::Size;
@@ -30,6 +31,8 @@ pub(super) struct Task<'a> {
     pub(super) asked: Asked,
     pub(super) rules: Rules,
     pub(super) window: Size,
+    /// Told of what is written; none where nothing is.
+    pub(super) flusher: Option<Flusher>,
     owners: Owners,
     /// Absolute path in the snapshot that the target stands for; empty for the root.
     pub(super) base: Vec<u8>,
@@ -67,6 +70,7 @@ impl<'a> Task<'a> {
                 sparse: options.sparse,
             },
             window: Size::default(),
+            flusher: None,
             owners: if options.numeric_owner {
                 Owners::by_number()
             } else {
@@ -166,6 +170,9 @@ impl<'a> Task<'a> {
     /// So many bytes more stand where they should.
     pub(super) fn restored_bytes(&self, bytes: u64) {
         add(&self.report.bytes_restored, bytes);
+        if let Some(flusher) = &self.flusher {
+            flusher.wrote(bytes);
+        }
         self.progress.advance(0, bytes);
     }
 

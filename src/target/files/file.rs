@@ -22,8 +22,11 @@ pub struct Writing {
     name: Vec<u8>,
     /// None where the existing file itself is written.
     temporary: Option<Temporary>,
-    identity: Identity,
+    /// Which inode must be found under the name when it is opened again; not asked for before it is closed.
+    identity: Option<Identity>,
     fd: Option<OwnedFd>,
+    /// Bytes that the file is long.
+    size: u64,
 }
 
 impl Writing {
@@ -34,17 +37,16 @@ impl Writing {
     pub fn fresh(dir: &Arc<Dir>, name: &[u8]) -> Result<Self> {
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let (temporary, (fd, identity)) = Temporary::create(dir, name, |parent, temporary| {
-            let fd = rustix::fs::openat(parent, temporary, flags, Mode::RUSR | Mode::WUSR)?;
-            let identity = identity(&of_descriptor(fd.as_fd())?);
-            Ok((fd, identity))
+        let (temporary, fd) = Temporary::create(dir, name, |parent, temporary| {
+            rustix::fs::openat(parent, temporary, flags, Mode::RUSR | Mode::WUSR)
         })?;
         Ok(Self {
             dir: Arc::clone(dir),
             name: name.to_vec(),
             temporary: Some(temporary),
-            identity,
+            identity: None,
             fd: Some(fd),
+            size: 0,
         })
     }
 
@@ -69,8 +71,9 @@ impl Writing {
             dir: Arc::clone(dir),
             name: name.to_vec(),
             temporary: None,
-            identity: identity(&stat),
+            identity: Some(identity(&stat)),
             fd: Some(fd),
+            size: stat.size,
         }))
     }
 
@@ -86,17 +89,29 @@ impl Writing {
         self.fd.is_some()
     }
 
-    /// Gives the descriptor back; the next call opens the file again.
+    /// Gives the descriptor back; the next call opens the file again. One whose inode cannot be told, so that it could
+    /// not be known again, stays open.
     pub fn close(&mut self) {
-        self.fd = None;
+        if self.identity.is_none()
+            && let Some(fd) = &self.fd
+        {
+            self.identity = of_descriptor(fd.as_fd()).ok().as_ref().map(identity);
+        }
+        if self.identity.is_some() {
+            self.fd = None;
+        }
     }
 
-    /// Makes the file so many bytes long; what is new reads as zeros and takes no space.
+    /// Makes the file so many bytes long, unless it is; what is new reads as zeros and takes no space.
     ///
     /// # Errors
     /// Names the path.
     pub fn resize(&mut self, size: u64) -> Result<()> {
-        self.with_fd("resize", |fd| rustix::fs::ftruncate(fd, size))
+        if self.size != size {
+            self.with_fd("resize", |fd| rustix::fs::ftruncate(fd, size))?;
+            self.size = size;
+        }
+        Ok(())
     }
 
     /// Asks the file system to find room for `range` in one piece. Only a full disk is an error: a file system that
@@ -120,15 +135,19 @@ impl Writing {
     /// # Errors
     /// Names the path.
     pub fn write(&mut self, offset: u64, bytes: &[u8], sparse: bool) -> Result<()> {
+        let whole = 0..bytes.len();
+        let runs = if sparse {
+            runs_of_data(offset, bytes)
+        } else {
+            vec![whole]
+        };
+        let end = runs.last().map_or(0, |run| offset + run.end as u64);
         self.with_fd("write", |fd| {
-            if !sparse {
-                return write_all(fd, offset, bytes);
-            }
-            for run in runs_of_data(offset, bytes) {
-                write_all(fd, offset + run.start as u64, &bytes[run])?;
-            }
-            Ok(())
-        })
+            runs.into_iter()
+                .try_for_each(|run| write_all(fd, offset + run.start as u64, &bytes[run]))
+        })?;
+        self.size = self.size.max(end);
+        Ok(())
     }
 
     /// Makes `range` read as zeros and take no space.
@@ -188,7 +207,7 @@ impl Writing {
             .with_fd(|parent| {
                 let fd = open(parent, name)?;
                 // Somebody who may write in the directory could have put another file there meanwhile.
-                if identity(&of_descriptor(fd.as_fd())?) != self.identity {
+                if Some(identity(&of_descriptor(fd.as_fd())?)) != self.identity {
                     return Err(Errno::STALE);
                 }
                 Ok(fd)

@@ -320,14 +320,23 @@ pub(super) fn apply(handle: Handle<'_>, meta: &Meta, rules: Rules, path: &[u8]) 
         note("set the owner of", handle.chown(meta.uid, meta.gid));
         stat = look()?;
     }
-    match set_xattrs(handle, meta, rules, &mut note) {
-        Ok(withheld) => applied.withheld = withheld,
-        Err(errno) => note("read the attributes of", Err(errno)),
-    }
+    let touched = match set_xattrs(handle, meta, rules, &mut note) {
+        Ok((withheld, touched)) => {
+            applied.withheld = withheld;
+            touched
+        }
+        Err(errno) => {
+            note("read the attributes of", Err(errno));
+            true
+        }
+    };
     let mode = allowed_mode(meta, &stat);
     if stat.kind != StatKind::Symlink {
         // An access ACL changes the mode, so it must be looked at again where one was set or removed.
-        if look()?.mode != mode {
+        if touched {
+            stat.mode = look()?.mode;
+        }
+        if stat.mode != mode {
             note("set the mode of", handle.chmod(mode));
         }
         applied.bits_dropped = mode != meta.mode;
@@ -338,20 +347,21 @@ pub(super) fn apply(handle: Handle<'_>, meta: &Meta, rules: Rules, path: &[u8]) 
     Ok(applied)
 }
 
-/// Makes the attributes what they should be; returns how many only root could set.
+/// Makes the attributes what they should be; returns how many only root could set, and whether any was touched.
 fn set_xattrs(
     handle: Handle<'_>,
     meta: &Meta,
     rules: Rules,
     note: &mut impl FnMut(&str, rustix::io::Result<()>),
-) -> rustix::io::Result<u32> {
+) -> rustix::io::Result<(u32, bool)> {
     let found = handle.xattrs()?;
-    let mut withheld = 0;
+    let (mut withheld, mut touched) = (0, false);
     // A new file may have inherited an ACL from the directory it was made in.
     for (name, _) in &found {
         if may_remove(name, rules) && !meta.xattrs.iter().any(|(wanted, _)| wanted == name) {
             let action = format!("remove the attribute {} of", name.escape_ascii());
             note(&action, handle.remove_xattr(name));
+            touched = true;
         }
     }
     for (name, value) in &meta.xattrs {
@@ -366,11 +376,12 @@ fn set_xattrs(
                 other => other,
             });
             note(&action, done);
+            touched = true;
         } else {
             withheld += 1;
         }
     }
-    Ok(withheld)
+    Ok((withheld, touched))
 }
 
 fn for_root_only(name: &[u8]) -> bool {
