@@ -17,6 +17,7 @@ use duramen::format::snapshot::SnapshotKind;
 use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions, run};
 use duramen::progress::Silent;
 use duramen::repository::{Credential, Environment, Repository, create, new_key_file};
+use duramen::seal::Compression;
 use duramen::storage::{LocalStorage, Storage};
 
 const SIZES_KIB: [(u32, u32, u32); 5] = [
@@ -112,7 +113,7 @@ fn options(path: &Path) -> SnapshotOptions {
         parent: None,
         force: false,
         dry_run: false,
-        level: 3,
+        compression: Compression::Level(3),
         ignore_inode: false,
         ignore_ctime: false,
     }

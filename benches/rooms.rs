@@ -17,7 +17,7 @@ use duramen::format::records::Chunking;
 use duramen::id::{ChunkId, PackId, RepositoryId, SlotId};
 use duramen::index::Index;
 use duramen::pack::FinishedPack;
-use duramen::seal::{FrameOpener, FrameSealer, Keys};
+use duramen::seal::{Compression, FrameOpener, FrameSealer, Keys};
 use duramen::storage::MemoryStorage;
 
 const MIB: usize = 1 << 20;
@@ -90,12 +90,13 @@ fn sealing(criterion: &mut Criterion) {
     let keys = keys();
     let mut group = criterion.benchmark_group("frame");
     group.throughput(Throughput::Bytes(MIB as u64));
-    for (name, raw, level) in [
-        ("text, level 3", text(MIB), 3),
-        ("text, stored as it is", text(MIB), 0),
-        ("noise, level 3", noise(MIB), 3),
+    for (name, raw, compression) in [
+        ("text", text(MIB), Compression::Default),
+        ("text, level 3", text(MIB), Compression::Level(3)),
+        ("text, stored as it is", text(MIB), Compression::Off),
+        ("noise", noise(MIB), Compression::Default),
     ] {
-        let mut sealer = FrameSealer::new(level).unwrap();
+        let mut sealer = FrameSealer::new(compression).unwrap();
         group.bench_function(format!("seal 1 MiB of {name}"), |bencher| {
             bencher.iter(|| {
                 sealer

@@ -47,7 +47,7 @@ pub const INLINE_FILE_BYTES: usize = 256;
 /// Attribute values of at most this many bytes stand in the tree page itself.
 pub const INLINE_XATTR_BYTES: usize = 256;
 /// A frame is closed once it holds this many raw bytes.
-pub const FRAME_BYTES_TARGET: usize = 1 << 20;
+pub const FRAME_BYTES_TARGET: usize = 2 << 20;
 /// A pack is closed once it holds this many stored bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
 /// *format*: problems that a snapshot record lists; it counts the rest.

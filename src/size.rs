@@ -46,6 +46,27 @@ pub fn parse(text: &str) -> Result<u64> {
         .ok_or_else(wrong)
 }
 
+/// Reads a rate: `500` for KiB a second, as other tools have it, or a size with its unit, `10M`, for that a second; 0 for
+/// no limit, which is none.
+///
+/// # Errors
+/// [`Kind::Usage`] for anything else.
+pub fn parse_rate(text: &str) -> Result<Option<u64>> {
+    let text = text.trim();
+    let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if bare {
+        parse(&format!("{text}K"))
+    } else {
+        parse(text.strip_suffix("/s").unwrap_or(text))
+    };
+    let rate = parsed.map_err(|error| {
+        Error::new(error.kind(), "not a rate")
+            .subject(text)
+            .hint("write it like 10M (a second), or 500 for KiB a second")
+    })?;
+    Ok((rate > 0).then_some(rate))
+}
+
 /// Three significant digits and a binary unit: `0 B`, `999 B`, `1.21 KiB`, `34.5 MiB`, `678 GiB`.
 pub fn show(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -87,6 +108,21 @@ mod tests {
             ("0.5K", 512),
         ] {
             assert_eq!(parse(text).unwrap(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_sizes_a_second() {
+        for (text, rate) in [
+            ("500", Some(500 << 10)),
+            ("10M", Some(10 << 20)),
+            ("1.5MiB/s", Some(3 << 19)),
+            ("0", None),
+        ] {
+            assert_eq!(parse_rate(text).unwrap(), rate, "{text}");
+        }
+        for text in ["", "fast", "10M/h", "-1"] {
+            assert_eq!(parse_rate(text).unwrap_err().kind(), Kind::Usage, "{text}");
         }
     }
 

@@ -44,5 +44,5 @@ if __name__ == "__main__":
         found = [] if same else [f"{left} is not {right}"]
     else:
         found = _differences(left, right)
-    print("\n".join(found))
+    print("\n".join(found), end="")
     sys.exit(1 if found else 0)

@@ -213,14 +213,14 @@ def _programs(place):
 
 
 def _image(path, programs):
-    """A disk image: files of many sizes one after the other, each on a block's edge, with free room between."""
+    """A disk image: files of many sizes one after the other, each on a block's edge, with as much free room between."""
     rng = random.Random("image")
     texts = [_conversation(rng, number) for number in range(2000)]
     with open(path, "wb") as out:
         at = 0
         while True:
             size = min(8 * MIB, int(rng.paretovariate(0.7) * 4096))
-            gap = rng.choice([0, 0, 0, rng.randrange(1, 4096)]) * 4096
+            gap = rng.choice([0, 0, 0, rng.randrange(1, 256)]) * 4096
             at += gap
             if at + size > LARGE_BYTES:
                 break

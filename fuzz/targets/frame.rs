@@ -3,7 +3,7 @@
 use duramen::crypto::aead::NONCE;
 use duramen::format::frame::{ChunkKind, Codec, FrameInfo};
 use duramen::limits::FRAME_BYTES_MAX;
-use duramen::seal::{FrameOpener, FrameSealer};
+use duramen::seal::{Compression, FrameOpener, FrameSealer};
 use duramen_fuzz::KEYS;
 
 // No fuzzer finds a seal, so the input is what somebody with the keys sealed: three bytes of raw length, then what zstd
@@ -32,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert!(opened.len() == raw as usize);
     }
     if !payload.is_empty() {
-        let mut sealer = FrameSealer::new(3).unwrap();
+        let mut sealer = FrameSealer::new(Compression::Default).unwrap();
         let sealed = sealer.seal(&KEYS, ChunkKind::Tree, payload).unwrap();
         let opened = opener.open(&KEYS, &sealed.info, &sealed.stored).unwrap();
         assert!(opened == payload);

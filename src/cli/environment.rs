@@ -27,6 +27,12 @@ pub struct FileSettings {
     pub cache_dir: Option<PathBuf>,
     /// `threads`.
     pub threads: Option<usize>,
+    /// `nice`.
+    pub nice: Option<u8>,
+    /// `limit-upload`, bytes a second.
+    pub limit_upload: Option<u64>,
+    /// `limit-download`, bytes a second.
+    pub limit_download: Option<u64>,
 }
 
 impl FileSettings {
@@ -39,6 +45,9 @@ impl FileSettings {
             key_file: config.key_file.clone(),
             cache_dir: config.cache_dir.clone(),
             threads: config.threads,
+            nice: config.nice,
+            limit_upload: config.rates.upload,
+            limit_download: config.rates.download,
         }
     }
 }

@@ -61,6 +61,7 @@ pub fn run() -> ExitCode {
             caller_umask,
         };
         raise_open_files();
+        step_back(&context)?;
         dispatch(&context, cli.command)
     });
     match result {
@@ -141,6 +142,18 @@ fn raise_open_files() {
     };
     // With the old limit everything works, with fewer files at once.
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
+/// Lets other programs go before, where that is asked for. Threads begin with the rank of the one that starts them, so
+/// this comes before any; hooks and source commands inherit it too.
+fn step_back(context: &Context) -> Result<()> {
+    let file = context.environment.file.nice;
+    match context.global.nice.or(file) {
+        None | Some(0) => Ok(()),
+        Some(by) => rustix::process::nice(i32::from(by))
+            .map(|_| ())
+            .map_err(|error| Error::io_named("lower the priority of", "this program", error)),
+    }
 }
 
 /// Whether a command has use for a configuration: those that have none work beside a broken one too.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use duramen::error::{Error, Kind, Result};
-use duramen::ops::open::{self, Credential, OpenOptions};
+use duramen::ops::open::{self, Credential, OpenOptions, Rates};
 use duramen::progress::Progress as _;
 use duramen::repository::Repository;
 
@@ -29,6 +29,16 @@ pub fn options(context: &Context, place: &Place) -> Result<OpenOptions> {
         threads: match context.global.threads {
             Some(threads) => threads,
             None => context.environment.threads()?.unwrap_or(0),
+        },
+        rates: Rates {
+            upload: context
+                .global
+                .limit_upload
+                .unwrap_or(context.environment.file.limit_upload),
+            download: context
+                .global
+                .limit_download
+                .unwrap_or(context.environment.file.limit_download),
         },
     })
 }

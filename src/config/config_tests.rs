@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::snapshot::SnapshotKind;
+use crate::ops::level::Compression;
 use crate::retention::Policy;
 
 fn parse(text: &str) -> std::result::Result<Config, Vec<Finding>> {
@@ -46,6 +47,9 @@ fn what_the_example_has_commented_out_passes_too() {
     assert_eq!(config.schedule.jitter, 600);
     assert_eq!(config.schedule.check_read, ReadData::Percent(5.0));
     assert_eq!(config.log, Some("/var/log/duramen.log".into()));
+    assert_eq!(config.nice, Some(10));
+    assert_eq!(config.rates.upload, Some(20 << 20));
+    assert_eq!(config.rates.download, Some(20 << 20));
     let home = &config.sources[0];
     assert_eq!(home.excludes.larger_than, Some(2 << 30));
     assert_eq!(home.excludes.if_present, [".nobackup"]);
@@ -82,7 +86,7 @@ fn paths_are_absolute_and_sources_in_order() {
     let paths = vec!["/home/ann".into(), "/x".into()];
     assert_eq!(config.sources[0].what, What::Paths(paths));
     assert_eq!(config.sources[0].kind, SnapshotKind::Full);
-    assert_eq!(config.sources[0].level, 9);
+    assert_eq!(config.sources[0].compression, Compression::Level(9));
     assert_eq!(config.sources[0].tag(), "source:z");
     assert_eq!(config.sources[1].schedule, Some(None));
     let config = parse("repository = \"scheme://host/x\"").unwrap();

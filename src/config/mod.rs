@@ -24,6 +24,8 @@ pub use when::When;
 
 use crate::error::{Error, Kind, Result};
 use crate::ops::check::ReadData;
+use crate::ops::open::Rates;
+use crate::size;
 use read::{Reader, Table};
 
 /// No configuration is longer, in bytes.
@@ -37,6 +39,8 @@ const JITTER_MINUTES_MAX: u32 = 12 * 60;
 
 /// More threads are never used.
 const THREADS_MAX: u32 = 256;
+/// Nobody can step back further.
+const NICE_MAX: u32 = 19;
 
 /// All that a file says. Paths are absolute.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +57,10 @@ pub struct Config {
     pub cache_dir: Option<PathBuf>,
     /// Worker threads, 0 for one a core.
     pub threads: Option<usize>,
+    /// How far other programs go before, 0 to 19.
+    pub nice: Option<u8>,
+    /// Bytes a second to and from the repository.
+    pub rates: Rates,
     /// The file that runs are logged to.
     pub log: Option<PathBuf>,
     /// What snapshots are taken of, in the order of the file.
@@ -175,6 +183,10 @@ impl Config {
                 .into_string()
                 .map_err(|_| Error::new(Kind::Usage, "the place of a repository must be UTF-8"))
         });
+        let rate = |key| {
+            top.parsed(top.number_or_text(key), size::parse_rate)
+                .flatten()
+        };
         let hooks = top.table("hooks").map(Hooks::read);
         let retention = top.table("retention").map(Retention::read);
         let config = Self {
@@ -184,6 +196,11 @@ impl Config {
             password_command: top.text("password-command").map(|text| text.value),
             cache_dir: path("cache-dir"),
             threads: top.number("threads", THREADS_MAX).map(|n| n as usize),
+            nice: top.number("nice", NICE_MAX).map(|n| n as u8),
+            rates: Rates {
+                upload: rate("limit-upload"),
+                download: rate("limit-download"),
+            },
             log: path("log"),
             schedule: top
                 .table("schedule")

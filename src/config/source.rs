@@ -7,7 +7,7 @@ use super::read::{At, Table};
 use super::{Base, Hooks, Retention, When};
 use crate::error::{Error, Kind};
 use crate::format::snapshot::SnapshotKind;
-use crate::ops::level;
+use crate::ops::level::{self, Compression};
 use crate::ops::snapshot::Excludes;
 use crate::size;
 
@@ -46,8 +46,8 @@ pub struct Source {
     pub host: Option<String>,
     /// What a snapshot is compared with.
     pub kind: SnapshotKind,
-    /// zstd level, 0 for none.
-    pub level: i32,
+    /// How hard to compress.
+    pub compression: Compression,
     /// Another inode number is no change.
     pub ignore_inode: bool,
     /// Another inode change time is no change.
@@ -109,9 +109,9 @@ impl Source {
             kind: table
                 .parsed(table.text("type"), kind)
                 .unwrap_or(SnapshotKind::Incremental),
-            level: table
+            compression: table
                 .parsed(table.number_or_text("compression"), level::parse)
-                .unwrap_or(level::DEFAULT),
+                .unwrap_or_default(),
             ignore_inode: table.flag("ignore-inode"),
             ignore_ctime: table.flag("ignore-ctime"),
             schedule: table.parsed(table.text("schedule"), When::parse),

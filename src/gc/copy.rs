@@ -14,12 +14,10 @@ use crate::index::{FramePlace, Location};
 use crate::pack::{pack_name, read_directory};
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Session, WriterOptions, Written};
-use crate::seal::SealedFrame;
+use crate::seal::{Compression, SealedFrame};
 
 /// Of a frame's raw bytes, so many hundredths must be needed for it to be copied unopened.
 const WHOLE_FRAME: u64 = 70;
-/// zstd level of what is gathered anew.
-const LEVEL: i32 = 3;
 
 /// Whether so much of a frame is needed that it is copied as it is.
 pub fn comes_whole(needed: u64, frame: &FrameInfo) -> bool {
@@ -51,7 +49,7 @@ pub fn copy(
     progress: &dyn Progress,
 ) -> Result<Copied> {
     let options = WriterOptions {
-        level: LEVEL,
+        compression: Compression::Default,
         dry_run: false,
     };
     let mut copy = Copy {

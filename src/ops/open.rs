@@ -8,7 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 pub use crate::repository::Credential;
 use crate::repository::{Environment, Repository};
-use crate::storage::{LocalStorage, Storage};
+pub use crate::storage::Rates;
+use crate::storage::{LocalStorage, PacedStorage, Storage};
 
 /// How to open a repository.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct OpenOptions {
     pub state: Option<PathBuf>,
     /// Worker threads; 0 means one a core.
     pub threads: usize,
+    /// Bytes a second to and from the repository.
+    pub rates: Rates,
 }
 
 impl OpenOptions {
@@ -41,7 +44,8 @@ impl OpenOptions {
             )
             .hint("name a folder; mounted network folders work too"));
         }
-        Ok(Arc::new(LocalStorage::new(&self.location)))
+        let storage = Arc::new(LocalStorage::new(&self.location));
+        Ok(PacedStorage::over(storage, self.rates))
     }
 
     pub(super) fn environment(&self) -> Environment {

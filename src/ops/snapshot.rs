@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::repository::{Facts, Repository, Session, Standing, WriterOptions};
 pub use crate::retention::Shrunken;
 use crate::retention::{Candidate, judge};
+pub use crate::seal::Compression;
 use crate::snapshot::{TakeOptions, Taken, Trust, take};
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
@@ -63,8 +64,8 @@ pub struct SnapshotOptions {
     pub force: bool,
     /// Do all but store.
     pub dry_run: bool,
-    /// zstd level, 0 for none.
-    pub level: i32,
+    /// How hard to compress.
+    pub compression: Compression,
     /// Do not compare inode numbers (network file systems make them up).
     pub ignore_inode: bool,
     /// Do not compare inode change times.
@@ -186,7 +187,7 @@ fn attempt(
     });
     let take_options = TakeOptions {
         writer: WriterOptions {
-            level: options.level,
+            compression: options.compression,
             dry_run: options.dry_run,
         },
         trust: Trust {

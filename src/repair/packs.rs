@@ -16,9 +16,7 @@ use crate::index::{FramePlace, Location};
 use crate::pack::{pack_name, read_directory};
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
-
-/// zstd level of what is stored again.
-pub const LEVEL: i32 = 3;
+use crate::seal::Compression;
 
 /// Frames of damaged packs with their chunks, in the order of reading.
 type Frames = BTreeMap<FramePlace, HashSet<(ChunkId, u32, u32)>>;
@@ -221,7 +219,7 @@ fn save(
     report: &mut Report,
 ) -> Result<()> {
     let options = WriterOptions {
-        level: LEVEL,
+        compression: Compression::Default,
         dry_run: session.is_none(),
     };
     let mut writer = match session {

@@ -3,7 +3,6 @@
 //! The new snapshot is committed before the damaged one is forgotten, and says in its own record which one it stands for:
 //! a kill in between leaves both, and the next run knows that only the forgetting is left to do.
 
-use super::packs::LEVEL;
 use super::remains::{Account, Remains};
 use super::{Ground, Options, Replaced, Report};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +14,7 @@ use crate::progress::Progress;
 use crate::repository::{
     ChunkWriter, Facts, Repository, Session, Standing, WriterOptions, snapshot_name,
 };
+use crate::seal::Compression;
 use crate::snapshot::Putter;
 
 /// Looks through every living snapshot and replaces those that need what is lost.
@@ -179,7 +179,7 @@ fn take(
         repository,
         session,
         WriterOptions {
-            level: LEVEL,
+            compression: Compression::Default,
             dry_run,
         },
     )?;

@@ -1,10 +1,12 @@
 //! Chunks in: deduplicate, gather into frames, compress and seal on several threads, lay down in packs.
 //!
 //! ```text
-//! put -> gatherers (one a kind) -> sealing threads -> packer (in order) -> storage, index
+//! put -> gatherers (one a kind) -> sealing threads -> packer (in order) -> closer -> storage, index
 //! ```
 //! Everything between is bounded: a gatherer holds one frame, each sealing thread one, the queues two for each
-//! thread. The packer waits for the frames in the order in which they were begun, whoever seals them. Small chunks share a frame with what came before them, so a tree of small files compresses like a tar.
+//! thread. The packer waits for the frames in the order in which they were begun, whoever seals them. Small chunks share
+//! a frame with what came before them, so a tree of small files compresses like a tar. A full pack is made durable by
+//! the closer, a thread of its own: while the disk takes its time, the next pack fills.
 //! A checkpoint (a segment for the packs so far) comes every so many packs or minutes: that much of an interrupted
 //! snapshot is used again by the next.
 
@@ -24,7 +26,7 @@ use crate::id::{ChunkId, PackId, SessionId};
 use crate::index::Index;
 use crate::limits;
 use crate::pack::PackWriter;
-use crate::seal::{FrameSealer, Keys, SealedFrame};
+use crate::seal::{Compression, FrameSealer, Keys, SealedFrame};
 use crate::storage::Storage;
 
 /// Packs between two checkpoints.
@@ -35,8 +37,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How chunks are written.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterOptions {
-    /// zstd level, 0 for none.
-    pub level: i32,
+    /// How hard to compress.
+    pub compression: Compression,
     /// Do all but seal and store.
     pub dry_run: bool,
 }
@@ -84,7 +86,8 @@ pub struct ChunkWriter {
     written: Written,
     jobs: Option<Jobs>,
     sealers: Vec<JoinHandle<Result<()>>>,
-    packer: Option<JoinHandle<Result<u64>>>,
+    packer: Option<JoinHandle<Result<()>>>,
+    closer: Option<JoinHandle<Result<u64>>>,
 }
 
 /// Where frames go: to whoever seals them, each with a way to the packer, which knows their order.
@@ -108,6 +111,7 @@ impl ChunkWriter {
             jobs: None,
             sealers: Vec::new(),
             packer: None,
+            closer: None,
         };
         if options.dry_run {
             return Ok(writer);
@@ -116,7 +120,7 @@ impl ChunkWriter {
         let (seal, to_seal) = bounded(threads);
         let (order, to_pack) = bounded(2 * threads);
         for _ in 0..threads {
-            let mut sealer = FrameSealer::new(options.level)?;
+            let mut sealer = FrameSealer::new(options.compression)?;
             let (keys, to_seal) = (repository.keys.clone(), to_seal.clone());
             let work = carried(move || seal_all(&keys, &mut sealer, &to_seal));
             writer.sealers.push(std::thread::spawn(work));
@@ -125,16 +129,24 @@ impl ChunkWriter {
         let packer = Packer {
             storage: repository.storage.clone(),
             keys: repository.keys.clone(),
+            session: session.id,
+            open: BTreeMap::new(),
+        };
+        let closer = Closer {
+            keys: repository.keys.clone(),
             index: repository.index.clone(),
             clock: repository.environment.clock.clone(),
             pending: writer.pending.clone(),
-            session: session.id,
-            open: BTreeMap::new(),
             since: 0,
             last: repository.environment.clock.elapsed(),
             stored: 0,
         };
-        writer.packer = Some(std::thread::spawn(carried(move || packer.run(&to_pack))));
+        let (full, to_close) = bounded(1);
+        let close = carried(move || closer.run(&to_close));
+        writer.closer = Some(std::thread::spawn(close));
+        writer.packer = Some(std::thread::spawn(carried(move || {
+            packer.run(&to_pack, &full)
+        })));
         writer.jobs = Some(Jobs { seal, order });
         Ok(writer)
     }
@@ -246,16 +258,16 @@ impl ChunkWriter {
             }
         };
         let died = || Error::new(Kind::Failed, "a worker thread died");
-        for sealer in self.sealers.drain(..) {
-            if let Err(error) = sealer.join().unwrap_or_else(|_| Err(died())) {
+        for worker in self.sealers.drain(..).chain(self.packer.take()) {
+            if let Err(error) = worker.join().unwrap_or_else(|_| Err(died())) {
                 keep(error);
             }
         }
-        let packed = self
-            .packer
+        let closed = self
+            .closer
             .take()
-            .map(|packer| packer.join().unwrap_or_else(|_| Err(died())));
-        match packed {
+            .map(|closer| closer.join().unwrap_or_else(|_| Err(died())));
+        match closed {
             Some(Err(error)) => keep(error),
             Some(Ok(stored)) if first.is_none() => return Ok(stored),
             _ => {}
@@ -303,26 +315,21 @@ fn seal_all(
     Ok(())
 }
 
+/// Lays frames into packs.
 struct Packer {
     storage: Arc<dyn Storage>,
     keys: Arc<Keys>,
-    index: Arc<Index>,
-    clock: Arc<dyn Clock>,
-    pending: Pending,
     session: SessionId,
     open: BTreeMap<PackClass, PackWriter>,
-    since: u32,
-    last: Duration,
-    stored: u64,
 }
 
 impl Packer {
-    /// Packs frames in their order; returns the bytes stored.
-    fn run(mut self, frames: &Receiver<Receiver<Sealed>>) -> Result<u64> {
+    /// Packs frames in their order, and hands on every pack that is full, at the end all others.
+    fn run(mut self, frames: &Receiver<Receiver<Sealed>>, full: &Sender<PackWriter>) -> Result<()> {
         let mut whole = Ok(());
         for frame in frames {
             match frame.recv() {
-                Ok((frame, chunks)) => self.add(&frame, chunks)?,
+                Ok((frame, chunks)) => self.add(&frame, chunks, full)?,
                 // Whoever sealed it failed; what came before is kept, and the sealer says why.
                 Err(error) => {
                     whole = Err(echo(error));
@@ -331,31 +338,57 @@ impl Packer {
             }
         }
         for (_, pack) in std::mem::take(&mut self.open) {
-            self.close(pack)?;
+            full.send(pack).map_err(echo)?;
         }
-        self.stored += self.index.checkpoint()?;
-        whole.map(|()| self.stored)
+        whole
     }
 
-    fn add(&mut self, frame: &SealedFrame, chunks: Vec<ChunkSpan>) -> Result<()> {
+    fn add(
+        &mut self,
+        frame: &SealedFrame,
+        chunks: Vec<ChunkSpan>,
+        full: &Sender<PackWriter>,
+    ) -> Result<()> {
         let class = frame.info.kind.class();
         let mut pack = match self.open.remove(&class) {
             Some(pack) => pack,
             None => PackWriter::new(&*self.storage, &self.keys, self.session, class)?,
         };
         pack.add(frame, chunks)?;
-        if !pack.is_full() {
+        if pack.is_full() {
+            full.send(pack).map_err(echo)
+        } else {
             self.open.insert(class, pack);
-            return Ok(());
+            Ok(())
         }
-        self.close(pack)?;
-        self.since += 1;
-        let now = self.clock.elapsed();
-        if self.since >= CHECKPOINT_PACKS || now.saturating_sub(self.last) >= CHECKPOINT_EVERY {
-            self.stored += self.index.checkpoint()?;
-            (self.since, self.last) = (0, now);
+    }
+}
+
+/// Makes packs durable, and then findable.
+struct Closer {
+    keys: Arc<Keys>,
+    index: Arc<Index>,
+    clock: Arc<dyn Clock>,
+    pending: Pending,
+    since: u32,
+    last: Duration,
+    stored: u64,
+}
+
+impl Closer {
+    /// Closes packs as they come, with a checkpoint every so often and one at the end; returns the bytes stored.
+    fn run(mut self, packs: &Receiver<PackWriter>) -> Result<u64> {
+        for pack in packs {
+            self.close(pack)?;
+            self.since += 1;
+            let now = self.clock.elapsed();
+            if self.since >= CHECKPOINT_PACKS || now.saturating_sub(self.last) >= CHECKPOINT_EVERY {
+                self.stored += self.index.checkpoint()?;
+                (self.since, self.last) = (0, now);
+            }
         }
-        Ok(())
+        self.stored += self.index.checkpoint()?;
+        Ok(self.stored)
     }
 
     fn close(&mut self, pack: PackWriter) -> Result<()> {

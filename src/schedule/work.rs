@@ -84,7 +84,7 @@ fn take(
         parent: None,
         force: false,
         dry_run: false,
-        level: source.level,
+        compression: source.compression,
         ignore_inode: source.ignore_inode,
         ignore_ctime: source.ignore_ctime,
     };

@@ -5,7 +5,7 @@
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::Keys;
+use super::{Compression, Keys};
 use crate::crypto::aead::{NONCE, OVERHEAD, TAG};
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
@@ -15,6 +15,7 @@ use crate::limits;
 /// Compresses and seals.
 pub struct FrameSealer {
     compressor: Option<Compressor<'static>>,
+    probe: Option<Compressor<'static>>,
 }
 
 /// A frame that lies in no pack yet: its `offset` is still 0.
@@ -26,18 +27,13 @@ pub struct SealedFrame {
 }
 
 impl FrameSealer {
-    /// A sealer with that zstd level; 0 stores everything as it is.
+    /// A sealer that compresses so hard.
     ///
     /// # Errors
     /// Where zstd refuses the level.
-    pub fn new(level: i32) -> Result<Self> {
-        let compressor = match level {
-            0 => None,
-            level => Some(Compressor::new(level).map_err(|error| {
-                Error::new(Kind::Usage, format!("zstd has no level {level}")).cause(error)
-            })?),
-        };
-        Ok(Self { compressor })
+    pub fn new(compression: Compression) -> Result<Self> {
+        let (compressor, probe) = compression.compressors()?;
+        Ok(Self { compressor, probe })
     }
 
     /// Seals the concatenated chunks of one kind.
@@ -56,11 +52,20 @@ impl FrameSealer {
         let mut codec = Codec::Raw;
         if let Some(compressor) = &mut self.compressor {
             stored.resize(NONCE + zstd::zstd_safe::compress_bound(raw.len()) + TAG, 0);
-            let written = compressor
-                .compress_to_buffer(raw, &mut stored[NONCE..])
-                .map_err(|error| Error::new(Kind::Failed, "zstd cannot compress").cause(error))?;
-            // What does not shrink by a hundredth is not worth decompressing on every read.
-            if written < raw.len() - raw.len() / 128 {
+            let mut shrink = |compressor: &mut Compressor<'_>| {
+                let written = compressor
+                    .compress_to_buffer(raw, &mut stored[NONCE..])
+                    .map_err(|error| {
+                        Error::new(Kind::Failed, "zstd cannot compress").cause(error)
+                    })?;
+                // What does not shrink by a hundredth is not worth decompressing on every read.
+                Ok((written < raw.len() - raw.len() / 128).then_some(written))
+            };
+            let worth = match &mut self.probe {
+                Some(probe) => shrink(probe)?.is_some(),
+                None => true,
+            };
+            if worth && let Some(written) = shrink(compressor)? {
                 codec = Codec::Zstd;
                 stored.truncate(NONCE + written);
             }

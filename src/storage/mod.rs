@@ -9,10 +9,12 @@
 mod fault;
 mod local;
 mod memory;
+mod paced;
 
 pub use fault::{Fault, FaultStorage};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use paced::{PacedStorage, Rates};
 
 use crate::clock::Nanos;
 use crate::error::{Error, Result};

@@ -10,6 +10,7 @@ use duramen::format::records::SessionPurpose;
 use duramen::ops::open::{Credential, OpenOptions};
 use duramen::progress::Silent;
 use duramen::repository::{ChunkKind, ChunkWriter, WriterOptions};
+use duramen::seal::Compression;
 use serde_json::Value;
 
 use super::scratch::Scratch;
@@ -166,11 +167,12 @@ impl Place {
             cache: None,
             state: None,
             threads: 2,
+            rates: Default::default(),
         };
         let repository = duramen::ops::open::open(&options, &Silent).unwrap();
         let session = repository.begin(SessionPurpose::Write).unwrap();
         let options = WriterOptions {
-            level: 1,
+            compression: Compression::Level(1),
             dry_run: false,
         };
         let mut writer = ChunkWriter::new(&repository, &session, options).unwrap();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use duramen::repository::Repository;
+use duramen::seal::Compression;
 use duramen::storage::Storage;
 
 use super::lab::{Lab, environment, noise, restored};
@@ -26,7 +27,7 @@ fn many_chunks(lab: &Lab) {
         .begin(duramen::format::records::SessionPurpose::Write)
         .unwrap();
     let options = duramen::repository::WriterOptions {
-        level: 1,
+        compression: Compression::Level(1),
         dry_run: false,
     };
     for part in 0..3 {

@@ -13,6 +13,7 @@ use duramen::ops;
 use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions, SnapshotSummary};
 use duramen::progress::Silent;
 use duramen::repository::{Credential, Environment, Repository, create, new_key_file};
+use duramen::seal::Compression;
 use duramen::storage::{MemoryStorage, Storage};
 
 pub struct Lab {
@@ -54,7 +55,7 @@ pub fn options(path: &Path) -> SnapshotOptions {
         parent: None,
         force: false,
         dry_run: false,
-        level: 3,
+        compression: Compression::Default,
         ignore_inode: false,
         ignore_ctime: false,
     }

@@ -11,6 +11,7 @@ use duramen::id::SnapshotId;
 use duramen::ops::repair::{self, RepairOptions};
 use duramen::progress::Silent;
 use duramen::repository::{ChunkKind, ChunkWriter, Repository, Standing, WriterOptions};
+use duramen::seal::Compression;
 use duramen::storage::{Fault, FaultStorage, MemoryStorage, Storage};
 
 use super::lab::{Lab, check, noise, restored};
@@ -43,7 +44,11 @@ fn comes_back(lab: &Lab, id: &SnapshotId) -> bool {
 
 /// A repository with two snapshots.
 fn two() -> (Lab, SnapshotId, SnapshotId) {
-    let lab = Lab::new();
+    two_of(Lab::new())
+}
+
+/// Two snapshots, of what stands in the lab already and what it writes.
+fn two_of(lab: Lab) -> (Lab, SnapshotId, SnapshotId) {
     let repository = lab.open_later(&lab.storage).unwrap();
     lab.write_tree(1);
     let first = lab.snapshot(&repository).unwrap().id.unwrap();
@@ -127,7 +132,11 @@ fn a_segment_that_lies_about_a_pack_is_put_right() {
 
 #[test]
 fn one_flipped_bit_costs_one_frame_and_its_files_are_named() {
-    let (lab, first, second) = two();
+    // Enough for more than one frame.
+    let lab = Lab::new();
+    std::fs::create_dir_all(lab.tree()).unwrap();
+    std::fs::write(lab.tree().join("larger"), noise("larger", 3 << 20)).unwrap();
+    let (lab, first, second) = two_of(lab);
     let pack = largest_pack(&lab.storage);
     let bytes = read(&lab.storage, &pack);
     let middle = bytes.len() / 2;
@@ -302,7 +311,7 @@ fn a_writer_at_work_loses_nothing_to_a_repair_beside_it() {
     let writing = lab.open();
     let session = writing.begin(SessionPurpose::Write).unwrap();
     let options = WriterOptions {
-        level: 3,
+        compression: Compression::Default,
         dry_run: false,
     };
     let mut writer = ChunkWriter::new(&writing, &session, options).unwrap();
@@ -425,7 +434,7 @@ fn each_kind_of_chunk_costs_what_hangs_on_it_and_no_more() {
     let mut lab = Lab::new();
     let many = lab.tree().join("many");
     std::fs::create_dir_all(&many).unwrap();
-    for number in 0..5_000 {
+    for number in 0..12_000 {
         let file = many.join(format!("file{number:05}"));
         std::fs::write(file, noise(&number.to_string(), 250)).unwrap();
     }
@@ -473,7 +482,7 @@ fn each_kind_of_chunk_costs_what_hangs_on_it_and_no_more() {
                 assert_eq!(lost.len(), 1, "{lost:?}");
                 let entries = all - left;
                 assert!(
-                    lost[0].1.starts_with(&format!("{entries} of its 5000")),
+                    lost[0].1.starts_with(&format!("{entries} of its 12000")),
                     "{lost:?}"
                 );
                 assert!(left > 500 && entries > 500, "{left} of {all}");

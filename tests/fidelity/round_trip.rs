@@ -23,6 +23,7 @@ fn stored_tree(place: &Place, snapshot: &str, path: &Path) -> duramen::format::e
         cache: None,
         state: None,
         threads: 1,
+        rates: Default::default(),
     };
     let repository = duramen::ops::open::open(&options, &Silent).unwrap();
     let snapshot = duramen::ops::select::one(&repository, snapshot, &Default::default()).unwrap();

@@ -17,6 +17,7 @@ use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions};
 use duramen::ops::{check, init, open, restore, select, snapshot};
 use duramen::progress::Silent;
 use duramen::repository::{Repository, Standing};
+use duramen::seal::Compression;
 
 use super::life::Taken;
 use super::model::Model;
@@ -78,6 +79,7 @@ fn one(seed: u64, settling: bool) {
         cache: Some(scratch.at("cache")),
         state: None,
         threads: 2,
+        rates: Default::default(),
     };
     init::run(&options, &Silent).unwrap();
     let mut sequence = Sequence {
@@ -167,7 +169,11 @@ impl Sequence {
             parent: None,
             force: self.random.one_in(8),
             dry_run: false,
-            level: *self.random.pick(&[0, 1, 3]),
+            compression: *self.random.pick(&[
+                Compression::Off,
+                Compression::Level(1),
+                Compression::Default,
+            ]),
             ignore_inode: false,
             ignore_ctime: false,
         };

@@ -145,6 +145,28 @@ pub struct Global {
     /// Work with so many threads, 0 for one a core [env: DURAMEN_THREADS]
     #[arg(long, global = true, value_name = "NUMBER")]
     pub threads: Option<usize>,
+
+    /// Let other programs go before: on the CPU, and on the disk where its scheduler ranks programs
+    ///
+    /// 19 lets all others go before, 0 none; without a number 10. The same as starting duramen with nice(1): on Linux a
+    /// program's rank on the disk follows.
+    #[arg(long, global = true, value_name = "NUMBER", num_args = 0..=1, require_equals = true, default_missing_value = "10", value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub nice: Option<u8>,
+
+    /// Write to the repository at most so fast: 10M (a second), or a plain number of KiB a second
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
+    pub limit_upload: Option<Rate>,
+
+    /// Read from the repository at most so fast
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
+    pub limit_download: Option<Rate>,
+}
+
+/// Bytes a second; none for any number.
+pub type Rate = Option<u64>;
+
+fn rate(text: &str) -> Result<Rate, String> {
+    crate::cli::size::parse_rate(text).map_err(|error| plain(&error))
 }
 
 /// The verbs.

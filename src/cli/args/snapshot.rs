@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use duramen::clock::Nanos;
 use duramen::format::snapshot::SnapshotKind;
+use duramen::ops::level::Compression;
 
 /// Take a snapshot of files and folders
 #[derive(Debug, Args)]
@@ -120,8 +121,11 @@ pub struct SnapshotArgs {
     pub dry_run: bool,
 
     /// off, fast, default, small, or a zstd level from 0 (off) to 22
+    ///
+    /// small stores about a sixth less than default and takes many times as long, some 10 MB a second for each core; fast
+    /// stores a tenth more and takes two thirds of the time.
     #[arg(long, value_name = "LEVEL", default_value = "default", value_parser = level)]
-    pub compression: i32,
+    pub compression: Compression,
 
     /// Do not take another inode number for a change (network file systems)
     #[arg(long)]
@@ -153,7 +157,7 @@ impl From<KindArg> for SnapshotKind {
     }
 }
 
-fn level(text: &str) -> Result<i32, String> {
+fn level(text: &str) -> Result<Compression, String> {
     duramen::ops::level::parse(text).map_err(|error| super::plain(&error))
 }
 

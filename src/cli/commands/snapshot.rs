@@ -93,7 +93,7 @@ fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
         parent: args.parent,
         force: args.force,
         dry_run: args.dry_run,
-        level: args.compression,
+        compression: args.compression,
         ignore_inode: args.ignore_inode,
         ignore_ctime: args.ignore_ctime,
     })

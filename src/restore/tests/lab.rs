@@ -17,6 +17,7 @@ use crate::repository::{
     ChunkKind, ChunkWriter, Credential, Environment, Repository, Session, WriterOptions, create,
     new_key_file,
 };
+use crate::seal::Compression;
 use crate::storage::MemoryStorage;
 
 /// One part of a file.
@@ -81,7 +82,7 @@ impl Lab {
     pub(crate) fn put(&mut self, kind: ChunkKind, bytes: &[u8]) -> ChunkId {
         let id = self.repository.chunk_id(kind, bytes);
         let options = WriterOptions {
-            level: 1,
+            compression: Compression::Level(1),
             dry_run: false,
         };
         let (repository, session) = (&self.repository, &self.session);

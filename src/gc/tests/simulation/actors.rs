@@ -108,7 +108,7 @@ fn write_in(
         }
     }
     let options = WriterOptions {
-        level: 0,
+        compression: crate::seal::Compression::Off,
         dry_run: false,
     };
     let mut writer = ChunkWriter::new(repository, session, options)?;
