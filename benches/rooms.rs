@@ -1,4 +1,4 @@
-//! How fast each room is by itself: cutting, naming, sealing and opening, looking up.
+//! How fast each room is by itself: cutting, naming, sealing and opening, looking up, walking, merging trees.
 //!
 //! `cargo bench` measures; nothing here judges, since a time depends on the machine. Inputs are made from fixed seeds,
 //! so two runs on one machine can be compared.
@@ -11,13 +11,22 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use duramen::chunk::Cutter;
+use duramen::clock::SystemClock;
 use duramen::format::frame::{ChunkKind, ChunkSpan, Codec, FrameInfo, PackClass};
 use duramen::format::keys::{Ring, RingSlot, SealRoot, SlotKind};
-use duramen::format::records::Chunking;
+use duramen::format::records::{Chunking, SessionPurpose};
 use duramen::id::{ChunkId, PackId, RepositoryId, SlotId};
 use duramen::index::Index;
 use duramen::pack::FinishedPack;
+use duramen::progress::Silent;
+use duramen::repository::{
+    Credential, Environment, Repository, WriterOptions, create, new_key_file,
+};
 use duramen::seal::{Compression, FrameOpener, FrameSealer, Keys};
+use duramen::snapshot::{TakeOptions, Trust, take};
+use duramen::source::excludes::Excludes;
+use duramen::source::files::FilesSource;
+use duramen::source::{Event, Source};
 use duramen::storage::MemoryStorage;
 
 const MIB: usize = 1 << 20;
@@ -186,5 +195,78 @@ fn looking_up(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(rooms, cutting, sealing, looking_up);
+/// A folder of a hundred folders of a hundred small files.
+fn tree(folder: &std::path::Path) {
+    for number in 0..10_000 {
+        let inside = folder.join(format!("{:02}", number / 100));
+        std::fs::create_dir_all(&inside).unwrap();
+        std::fs::write(inside.join(format!("{number}")), format!("file {number}")).unwrap();
+    }
+}
+
+fn walking(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    let storage = MemoryStorage::new();
+    let environment = Environment {
+        cache: None,
+        state: None,
+        threads: 2,
+        clock: Arc::new(SystemClock::default()),
+        host: "bench".into(),
+        user: "bench".into(),
+    };
+    let credential = Credential::KeyFile(new_key_file().unwrap());
+    create(&storage, &credential, &environment, Chunking::default()).unwrap();
+    let repository = Repository::open(Arc::new(storage), &[credential], environment).unwrap();
+    let session = repository.begin(SessionPurpose::Write).unwrap();
+    let source = || {
+        let paths = [folder.path().to_owned()];
+        FilesSource::new(&paths, &Excludes::default(), Vec::new()).unwrap()
+    };
+    let taken = |parent, dry_run| {
+        let writer = WriterOptions {
+            compression: Compression::Default,
+            dry_run,
+        };
+        let trust = Trust::default();
+        let options = TakeOptions { writer, trust };
+        take(
+            &repository,
+            &session,
+            &mut source(),
+            parent,
+            options,
+            &Silent,
+        )
+        .unwrap()
+    };
+    // Files that were changed a moment ago are not trusted.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let first = taken(None, false);
+    let mut group = criterion.benchmark_group("tree");
+    group.throughput(Throughput::Elements(10_000));
+    group.bench_function("walk 10,000 files", |bencher| {
+        bencher.iter(|| {
+            let mut found = 0;
+            let mut count = |events: Vec<Event>| {
+                found += events.len();
+                Ok(())
+            };
+            source().walk(&Silent, &mut count).unwrap();
+            found
+        });
+    });
+    group.bench_function("walk them and merge them with an equal parent", |bencher| {
+        bencher.iter(|| {
+            let parent = Some((first.tree.root.clone(), first.tree.hints));
+            let again = taken(parent, true);
+            assert_eq!(again.counters.files_unmodified, 10_000);
+        });
+    });
+    group.finish();
+    session.end(&repository);
+}
+
+criterion_group!(rooms, cutting, sealing, looking_up, walking);
 criterion_main!(rooms);

@@ -50,6 +50,8 @@ pub const INLINE_XATTR_BYTES: usize = 256;
 pub const FRAME_BYTES_TARGET: usize = 2 << 20;
 /// A pack is closed once it holds this many stored bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
+/// A segment is closed once it names this many chunks, so that reading one takes a few MiB; a pack's are never divided.
+pub const SEGMENT_CHUNKS_TARGET: usize = 1 << 16;
 /// *format*: problems that a snapshot record lists; it counts the rest.
 pub const PROBLEMS_LISTED_MAX: usize = 1000;
 /// Bytes of paths, excludes and tags that a snapshot record may name, checked before anything is read.

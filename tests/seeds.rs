@@ -24,7 +24,8 @@ use duramen::format::records::{Session, SessionPurpose, Tombstone};
 use duramen::format::segment::{Segment, SegmentPack};
 use duramen::format::snapshot::{Counters, Fate, Features, GitState, PathBytes, Problem};
 use duramen::format::snapshot::{Snapshot, SnapshotKind, SourceRecord, State};
-use duramen::id::{ChunkId, PackId, RecordId, RepositoryId, SessionId, SlotId};
+use duramen::id::{ChunkId, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId};
+use duramen::index::{FramePlace, Location, TableBuilder};
 
 const CHUNK: ChunkId = ChunkId([0xC1; 32]);
 const REPOSITORY: RepositoryId = RepositoryId([0x5E; 32]);
@@ -216,6 +217,23 @@ fn memory() -> Vec<u8> {
     format!("duramen-memory-1\nring 2 1 {mark}\nsnapshot {snapshot}\n").into_bytes()
 }
 
+/// A file of the index cache with one entry, but for the checksum at its end.
+fn index_table() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table");
+    let mut builder = TableBuilder::create(&path, 1).unwrap();
+    let place = Location {
+        frame: FramePlace::new(PackId([6; 32]), &frame()),
+        offset: 0,
+        len: 7,
+    };
+    builder.add(&CHUNK, &place).unwrap();
+    builder.finish(&[SegmentId([8; 32])].into()).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 4);
+    bytes
+}
+
 /// Every seed: target, name, bytes.
 fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
     let directory = PackDirectory {
@@ -329,6 +347,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("tree_page", "leaf", encode(&tree_leaf())?),
         ("tree_page", "branch", encode(&tree_branch())?),
         ("hint_page", "leaf", encode(&hints)?),
+        ("index_table", "one", index_table()),
         ("list_page", "branch", encode(&ListPage::Branch(children))?),
         (
             "snapshot",

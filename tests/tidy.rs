@@ -294,7 +294,7 @@ fn each_owned_crate_stands_in_one_room() {
                 "src/pack/mod.rs",
                 "fn f() { fastcdc::v2020::FastCDC::new(); }",
             ),
-            ("src/repository/mod.rs", "use redb;"),
+            ("src/repository/mod.rs", "use crc32fast;"),
             ("src/storage/mod.rs", "fn f() { getrandom::fill(&mut a); }"),
             ("src/ops/init.rs", "#[derive(clap::Args)]\nstruct A;"),
             ("src/chunker/mod.rs", "use fastcdc::v2020;"),
@@ -303,11 +303,11 @@ fn each_owned_crate_stands_in_one_room() {
             ("src/format/codec.rs", "use bincode::config;"),
             ("src/chunk/mod.rs", "use fastcdc::v2020;"),
             ("src/chunk.rs", "use fastcdc::v2020;"),
-            ("src/index/cache.rs", "use redb::Database;"),
+            ("src/index/cache.rs", "use crc32fast::Hasher;"),
             ("src/cli/mod.rs", "use clap::Parser;"),
             (
                 "src/repository/mod.rs",
-                "// redb::Database\nfn f() { let redb = 1; }",
+                "// crc32fast::Hasher\nfn f() { let crc32fast = 1; }",
             ),
         ],
     );

@@ -178,6 +178,9 @@ pub fn check(
         // The segment was named above; what it alone knew shows as missing below.
         progress.note(&format!("going on without a part of the index: {error}"));
     }
+    if whole {
+        repository.index().compact();
+    }
     trees::walk(repository, &snapshots, &named, &lost, &mut report, progress)?;
     Ok(report)
 }

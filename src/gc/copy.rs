@@ -44,7 +44,7 @@ pub fn copy(
     repository: &Repository,
     session: &Session,
     packs: &[(PackId, u64)],
-    live: &Live,
+    live: &mut Live,
     purge: bool,
     progress: &dyn Progress,
 ) -> Result<Copied> {
@@ -87,7 +87,7 @@ pub fn copy(
 
 struct Copy<'c> {
     repository: &'c Repository,
-    live: &'c Live,
+    live: &'c mut Live,
     purge: bool,
     writer: ChunkWriter,
 }
@@ -100,7 +100,7 @@ impl Copy<'_> {
         for (frame, chunks) in &opened.directory.frames {
             let mut needed: Vec<&ChunkSpan> = Vec::new();
             for chunk in chunks {
-                if self.live.contains(&chunk.id) && !self.writer.holds(&chunk.id)? {
+                if self.live.contains(&chunk.id)? && !self.writer.holds(&chunk.id)? {
                     needed.push(chunk);
                 }
             }
@@ -120,9 +120,10 @@ impl Copy<'_> {
     }
 
     /// Whether anything in a pack that cannot be read is needed and stands nowhere else, by what segments say of it.
-    fn needs(&self, pack: &PackId) -> Result<bool> {
+    fn needs(&mut self, pack: &PackId) -> Result<bool> {
         let mut needed = false;
-        self.repository.index().each_segment(&mut |_, segment| {
+        let repository = self.repository;
+        repository.index().each_segment(&mut |_, segment| {
             let segment = match segment {
                 Err(error) if error.kind() == Kind::NotFound => return Ok(()),
                 segment => segment?,
@@ -130,7 +131,7 @@ impl Copy<'_> {
             for (frame, span) in &segment.chunks {
                 let (number, _) = segment.frames[*frame as usize];
                 if segment.packs[number as usize].id == *pack
-                    && self.live.contains(&span.id)
+                    && self.live.contains(&span.id)?
                     && !self.writer.holds(&span.id)?
                 {
                     needed = true;

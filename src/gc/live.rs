@@ -1,4 +1,6 @@
 //! Mark: which chunks does any snapshot need? Every page of every tree is read once, however many snapshots share it.
+//! Pages are remembered in memory, for each is asked after at every turn; what they refer to, which is most, where it has
+//! room (`ids.rs`).
 //!
 //! What a mark has found stays true: a later one adds the snapshots committed since, and never has to begin again. That
 //! a snapshot went meanwhile only means that a little more is kept than must be.
@@ -6,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::ids::{Ids, short};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::entry::{Content, Entry, Node, Piece, XattrValue};
@@ -16,22 +19,17 @@ use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{ChunkKind, Facts, Repository, Session, Standing};
 
-/// Half an id: a keyed hash's 128 bits tell any two chunks apart, and halve what a mark holds in memory.
-type Short = [u8; 16];
-
 /// Ids are hashes already.
 #[derive(Default)]
 struct Already(u64);
 
 impl Hasher for Already {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 ^= u64::from_le_bytes(*first);
-        }
-    }
+    // Nothing but ids is hashed.
+    fn write(&mut self, _: &[u8]) {}
 
-    // The length of an array, which is always the same.
-    fn write_usize(&mut self, _: usize) {}
+    fn write_u128(&mut self, id: u128) {
+        self.0 = (id >> 64) as u64;
+    }
 
     fn finish(&self) -> u64 {
         self.0
@@ -49,35 +47,47 @@ enum Found {
     Counted,
 }
 
-/// Chunks that snapshots need: about 20 bytes of memory each.
-#[derive(Default)]
-pub struct Live {
-    ids: HashMap<Short, Found, BuildHasherDefault<Already>>,
-    snapshots: HashSet<SnapshotId>,
-    /// Of these, what only snapshots need that a repair took again because they lack something: it may be missing.
-    given_up: HashSet<Short>,
-}
+type Pages<T> = HashMap<u128, T, BuildHasherDefault<Already>>;
 
-fn short(id: &ChunkId) -> Short {
-    let mut short = Short::default();
-    short.copy_from_slice(&id.0[..16]);
-    short
+/// Chunks that snapshots need.
+pub struct Live {
+    pages: Pages<Found>,
+    /// All that is not read further: data, and attributes.
+    rest: Ids,
+    snapshots: HashSet<SnapshotId>,
+    /// Of the pages, what only snapshots need that a repair took again because they lack something: it may be missing.
+    /// Of the rest, that is what is not firm.
+    given_up: HashSet<u128>,
 }
 
 /// A page still to be read.
 type Waiting = Vec<(ChunkKind, ChunkId)>;
 
 impl Live {
-    /// Whether a snapshot needs the chunk.
+    /// Nothing marked yet. What is many is laid down beside the repository's cache of the index, where it has one.
     #[must_use]
-    pub fn contains(&self, id: &ChunkId) -> bool {
-        self.ids.contains_key(&short(id))
+    pub fn new(repository: &Repository) -> Self {
+        Self {
+            pages: Pages::default(),
+            rest: Ids::new(repository.index().cache()),
+            snapshots: HashSet::new(),
+            given_up: HashSet::new(),
+        }
+    }
+
+    /// Whether a snapshot needs the chunk.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] where what was laid down cannot be read back; so do the others.
+    pub fn contains(&mut self, id: &ChunkId) -> Result<bool> {
+        let id = short(id);
+        Ok(self.pages.contains_key(&id) || self.rest.contains(id)?)
     }
 
     /// Chunks in it.
     #[must_use]
     pub fn chunks(&self) -> usize {
-        self.ids.len()
+        self.pages.len() + self.rest.len()
     }
 
     /// Snapshots that were marked.
@@ -87,32 +97,36 @@ impl Live {
     }
 
     /// Whether it is needed and counted for the first time.
-    pub(super) fn count(&mut self, id: &ChunkId) -> bool {
-        self.ids
-            .get_mut(&short(id))
-            .is_some_and(|found| std::mem::replace(found, Found::Counted) != Found::Counted)
+    pub(super) fn count(&mut self, id: &ChunkId) -> Result<bool> {
+        let id = short(id);
+        match self.pages.get_mut(&id) {
+            Some(found) => Ok(std::mem::replace(found, Found::Counted) != Found::Counted),
+            None => self.rest.count(id),
+        }
     }
 
     /// It was found in a pack that is on its way out.
-    pub(super) fn leaving(&mut self, id: &ChunkId) {
-        if let Some(found) = self.ids.get_mut(&short(id))
-            && *found == Found::No
-        {
-            *found = Found::Leaving;
+    pub(super) fn leaving(&mut self, id: &ChunkId) -> Result<()> {
+        let id = short(id);
+        match self.pages.get_mut(&id) {
+            Some(found) if *found == Found::No => *found = Found::Leaving,
+            Some(_) => {}
+            None => self.rest.leave(id)?,
         }
+        Ok(())
     }
 
     /// A survey begins: nothing is found yet.
     pub(super) fn count_anew(&mut self) {
-        self.ids.values_mut().for_each(|found| *found = Found::No);
+        self.pages.values_mut().for_each(|found| *found = Found::No);
+        self.rest.count_anew();
     }
 
     /// Needed chunks that the survey has not found anywhere.
-    pub(super) fn missing(&self) -> usize {
-        self.ids
-            .iter()
-            .filter(|(id, found)| **found == Found::No && !self.given_up.contains(*id))
-            .count()
+    pub(super) fn missing(&self) -> Result<usize> {
+        let lost =
+            |(id, found): &(&u128, &Found)| **found == Found::No && !self.given_up.contains(*id);
+        Ok(self.pages.iter().filter(lost).count() + self.rest.missing()?)
     }
 
     /// Marks every snapshot that has not gone and was not marked before; a rehearsal may leave some out.
@@ -148,16 +162,18 @@ impl Live {
                 .map_err(|error| error.or_subject(|| snapshot.id.short()))?;
             self.roots(&snapshot, &mut waiting);
             while let Some((kind, id)) = waiting.pop() {
-                let known = self.ids.insert(short(&id), Found::No).is_some();
-                if lacking && !known {
-                    self.given_up.insert(short(&id));
-                }
-                // What a snapshot that lacks something has reached is reached anew by one that must not.
-                let anew = !lacking && self.given_up.remove(&short(&id));
-                if known && !anew {
+                let short = short(&id);
+                if matches!(kind, ChunkKind::Data | ChunkKind::Xattr) {
+                    self.rest.add(short, !lacking)?;
                     continue;
                 }
-                if matches!(kind, ChunkKind::Data | ChunkKind::Xattr) {
+                let known = self.pages.insert(short, Found::No).is_some();
+                if lacking && !known {
+                    self.given_up.insert(short);
+                }
+                // What a snapshot that lacks something has reached is reached anew by one that must not.
+                let anew = !lacking && self.given_up.remove(&short);
+                if known && !anew {
                     continue;
                 }
                 progress.go_on()?;
@@ -172,7 +188,7 @@ impl Live {
                         if error.kind() == Kind::Damage && (kind == ChunkKind::Hint || lacking) =>
                     {
                         progress.note(&format!("left aside: {error}"));
-                        self.ids.remove(&short(&id));
+                        self.pages.remove(&short);
                     }
                     Err(error) => {
                         return Err(unsure(error.or_subject(|| snapshot.id.short())));
@@ -181,7 +197,7 @@ impl Live {
             }
             self.snapshots.insert(snapshot.id);
         }
-        Ok(())
+        self.rest.settle()
     }
 
     fn roots(&mut self, snapshot: &Snapshot, waiting: &mut Waiting) {

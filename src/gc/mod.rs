@@ -9,6 +9,7 @@
 //! them; sweep again.
 
 mod copy;
+mod ids;
 mod live;
 mod segments;
 mod survey;
@@ -142,7 +143,7 @@ pub fn prune(
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
     let mut report = PruneReport::default();
-    let mut live = Live::default();
+    let mut live = Live::new(repository);
     let marked = in_session(repository, |session| {
         report.expired = repository.expire_silent(&session.id, options.session_expiry)?;
         let sweep = Sweep {
@@ -181,7 +182,7 @@ pub fn rehearse(
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
     let mut report = PruneReport::default();
-    let mut live = Live::default();
+    let mut live = Live::new(repository);
     progress.phase("mark");
     let now = repository.environment().clock.now();
     let annotations = repository.annotations()?;

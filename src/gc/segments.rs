@@ -9,12 +9,12 @@ use crate::error::{Kind, Result};
 use crate::format::segment::Segment;
 use crate::id::{PackId, SegmentId};
 use crate::index::{read_segment, segment_name, segment_of, write_segment};
-use crate::limits::{CHUNKS_MAX, FRAMES_MAX, PACKS_MAX};
+use crate::limits::{FRAMES_MAX, PACKS_MAX, SEGMENT_CHUNKS_TARGET};
 use crate::progress::Progress;
 use crate::repository::{Repository, Session};
 
-/// A segment is small below so many bytes of its file.
-const SMALL: u64 = 2 << 20;
+/// A segment is small below so many bytes of its file: two such hold no more chunks than one may.
+const SMALL: u64 = 1 << 20;
 /// So many small ones are merged.
 const SMALL_COUNT: usize = if cfg!(test) { 4 } else { 16 };
 
@@ -103,7 +103,7 @@ impl Rewrite<'_> {
         gone: &HashSet<PackId>,
         changed: bool,
     ) -> Result<()> {
-        let full = self.gathered.chunks.len() + segment.chunks.len() > CHUNKS_MAX / 4
+        let full = self.gathered.chunks.len() + segment.chunks.len() > SEGMENT_CHUNKS_TARGET
             || self.gathered.frames.len() + segment.frames.len() > FRAMES_MAX / 4
             || self.gathered.packs.len() + segment.packs.len() > PACKS_MAX / 4;
         // What an extension says belongs to its own segment.

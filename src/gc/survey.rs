@@ -123,7 +123,7 @@ pub fn survey(
     let mut tries = 1;
     loop {
         let (mut survey, replaced) = look(repository, session, live, tombed, purge, progress)?;
-        let missing = live.missing();
+        let missing = live.missing()?;
         if missing == 0 && (!replaced || tries == TRIES) {
             if replaced {
                 // What replaced a segment was not read, so what it names only looks left over.
@@ -169,7 +169,7 @@ fn look(
             Ok(segment) => {
                 let lacking = segment.packs.iter().map(|pack| pack.id);
                 unlisted.extend(lacking.filter(|id| !there.contains_key(id)));
-                survey.add(&segment, live, tombed, &unlisted, purge);
+                survey.add(&segment, live, tombed, &unlisted, purge)?;
             }
             Err(error) if error.kind() == Kind::NotFound => replaced = true,
             Err(error) => {
@@ -215,7 +215,7 @@ impl Survey {
         tombed: &HashSet<PackId>,
         unlisted: &HashSet<PackId>,
         purge: bool,
-    ) {
+    ) -> Result<()> {
         // A pack that is named twice is counted the first time.
         let mut met = HashSet::new();
         let wanted: Vec<bool> = segment
@@ -233,9 +233,9 @@ impl Survey {
                 // What only a missing pack holds is found nowhere.
                 let id = &segment.packs[pack].id;
                 if tombed.contains(id) || !unlisted.contains(id) {
-                    live.leaving(&span.id);
+                    live.leaving(&span.id)?;
                 }
-            } else if live.count(&span.id) {
+            } else if live.count(&span.id)? {
                 in_frame[*frame as usize] += u64::from(span.len);
             }
         }
@@ -266,6 +266,7 @@ impl Survey {
             self.unused += found.unused();
             self.named.insert(pack.id, found);
         }
+        Ok(())
     }
 
     /// Chooses the packs that are to go, and leaves those of sessions at work.

@@ -1,21 +1,22 @@
 //! The index: which chunk lies where.
 //!
 //! The truth is the sealed segments in the storage. Reading them all for every command would cost time and memory in
-//! proportion to the repository, so what they say is kept in a local cache of immutable redb files (generations), and
-//! only what no generation covers is held in memory (the overlay). redb lets one process write *or* many read, and a
-//! killed writer leaves a file that readers refuse: so a generation is built under a temporary name, closed, renamed,
-//! and from then on only ever opened for reading. Nobody waits for anybody, and anything odd about a cache file only
-//! means that it is thrown away.
+//! proportion to the repository, so what they say is kept in a local cache of immutable sorted files (generations), and
+//! only what no generation covers is held in memory (the overlay). A generation is built under a temporary name, closed,
+//! renamed, and from then on only ever opened for reading. Nobody waits for anybody, and anything odd about a cache file
+//! only means that it is thrown away.
 
 mod generation;
 mod overlay;
 mod segment;
+mod table;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use segment::{read_segment, segment_id, segment_name, segment_of, write_segment};
+pub use table::{Builder as TableBuilder, Table};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::{ChunkKind, Codec, FrameInfo};
@@ -153,6 +154,12 @@ impl Index {
         }
     }
 
+    /// The folder of its cache; none where there is none.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,6 +249,13 @@ impl Index {
         }
     }
 
+    /// Makes one generation of all, for whoever is about to look up everything.
+    pub fn compact(&self) {
+        if let Some(folder) = &self.cache {
+            generation::merge_all(folder, &mut self.write().generations);
+        }
+    }
+
     /// Where a chunk lies, for whoever writes: none where nobody has stored it, or only in packs that are to go or that
     /// are not there.
     ///
@@ -250,20 +264,11 @@ impl Index {
     pub fn stored(&self, id: &ChunkId) -> Result<Option<Location>> {
         let state = self.read();
         let exists = |found: &Location| state.exists(&found.frame.pack);
-        if let Some(location) = state.overlay.locate(id) {
-            let mut places = std::iter::once(location).chain(state.overlay.locate_others(id));
-            if let Some(found) = places.find(exists) {
-                return Ok(Some(found));
-            }
+        if let Some(found) = state.overlay.places_of(id).find(exists) {
+            return Ok(Some(found));
         }
         for generation in &state.generations {
-            let Some(location) = generation.locate(id)? else {
-                continue;
-            };
-            if exists(&location) {
-                return Ok(Some(location));
-            }
-            if let Some(found) = generation.locate_others(id)?.into_iter().find(exists) {
+            if let Some(found) = generation.places(id)?.into_iter().find(exists) {
                 return Ok(Some(found));
             }
         }
@@ -288,11 +293,9 @@ impl Index {
     /// As [`Index::locate`].
     pub fn locate_all(&self, id: &ChunkId) -> Result<Vec<Location>> {
         let state = self.read();
-        let mut places: Vec<Location> = state.overlay.locate(id).into_iter().collect();
-        places.extend(state.overlay.locate_others(id));
+        let mut places: Vec<Location> = state.overlay.places_of(id).collect();
         for generation in &state.generations {
-            places.extend(generation.locate(id)?);
-            places.extend(generation.locate_others(id)?);
+            places.extend(generation.places(id)?);
         }
         Ok(places)
     }
@@ -327,7 +330,7 @@ impl Index {
         };
         let mut named: HashSet<PackId> = state.overlay.packs().copied().collect();
         for generation in &state.generations {
-            named.extend(generation.packs()?);
+            named.extend(generation.packs());
         }
         let differ = standing.symmetric_difference(&named);
         Ok(differ.into_iter().all(|pack| state.dead.contains(pack)))

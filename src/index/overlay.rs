@@ -88,20 +88,20 @@ impl Overlay {
         }
     }
 
-    pub fn locate(&self, id: &ChunkId) -> Option<Location> {
-        self.chunks.get(id).map(|place| self.location(*place))
+    /// All places of a chunk, the first one first.
+    pub fn places_of(&self, id: &ChunkId) -> impl Iterator<Item = Location> {
+        let others = self.others.get(id).into_iter().flatten();
+        let all = self.chunks.get(id).into_iter().chain(others);
+        all.map(|place| self.location(*place))
     }
 
-    pub fn locate_others(&self, id: &ChunkId) -> impl Iterator<Item = Location> {
-        self.others
-            .get(id)
-            .into_iter()
-            .flatten()
-            .map(|place| self.location(*place))
+    /// Places of chunks in it.
+    pub fn places(&self) -> usize {
+        self.chunks.len() + self.others.values().map(Vec::len).sum::<usize>()
     }
 
     /// All entries, sorted by id; of one id the first place first.
-    pub fn sorted(&self) -> Vec<(ChunkId, Location)> {
+    pub fn sorted(&self) -> impl Iterator<Item = (ChunkId, Location)> + '_ {
         let others = self
             .others
             .iter()
@@ -116,6 +116,5 @@ impl Overlay {
         entries
             .into_iter()
             .map(|(id, place)| (id, self.location(place)))
-            .collect()
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::file::{FileType, TRAILER};
 use crate::format::segment::{Segment, SegmentPack};
 use crate::id::SegmentId;
-use crate::limits::{CHUNKS_MAX, SEGMENT_BYTES_MAX};
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_CHUNKS_TARGET};
 use crate::pack::FinishedPack;
 use crate::seal::{Keys, open_record, seal_record};
 use crate::storage::Storage;
@@ -30,13 +30,13 @@ pub fn segment_id(file: &[u8]) -> Option<SegmentId> {
     file.last_chunk::<TRAILER>().map(|hash| SegmentId(*hash))
 }
 
-/// The content of segments that name `packs`: one, or more where one would be over the limits.
+/// The content of segments that name `packs`: one, or more where one would grow large.
 pub fn pieces_of(packs: &[FinishedPack]) -> Vec<Segment> {
     let mut pieces = Vec::new();
     let mut piece = Segment::default();
     for pack in packs {
         let chunks: usize = pack.frames.iter().map(|(_, chunks)| chunks.len()).sum();
-        if !piece.packs.is_empty() && piece.chunks.len() + chunks > CHUNKS_MAX / 4 {
+        if !piece.packs.is_empty() && piece.chunks.len() + chunks > SEGMENT_CHUNKS_TARGET {
             pieces.push(std::mem::take(&mut piece));
         }
         let number = piece.packs.len() as u32;

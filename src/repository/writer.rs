@@ -7,7 +7,7 @@
 //! thread. The packer waits for the frames in the order in which they were begun, whoever seals them. Small chunks share
 //! a frame with what came before them, so a tree of small files compresses like a tar. A full pack is made durable by
 //! the closer, a thread of its own: while the disk takes its time, the next pack fills.
-//! A checkpoint (a segment for the packs so far) comes every so many packs or minutes: that much of an interrupted
+//! A checkpoint (a segment for the packs so far) comes every so many packs, chunks or minutes: that much of an interrupted
 //! snapshot is used again by the next.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,7 +29,7 @@ use crate::pack::PackWriter;
 use crate::seal::{Compression, FrameSealer, Keys, SealedFrame};
 use crate::storage::Storage;
 
-/// Packs between two checkpoints.
+/// Packs between two checkpoints; many chunks make one sooner.
 const CHECKPOINT_PACKS: u32 = 32;
 /// Time between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -137,7 +137,8 @@ impl ChunkWriter {
             index: repository.index.clone(),
             clock: repository.environment.clock.clone(),
             pending: writer.pending.clone(),
-            since: 0,
+            packs: 0,
+            chunks: 0,
             last: repository.environment.clock.elapsed(),
             stored: 0,
         };
@@ -370,7 +371,9 @@ struct Closer {
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     pending: Pending,
-    since: u32,
+    /// Packs and chunks since the last checkpoint, and when that was.
+    packs: u32,
+    chunks: usize,
     last: Duration,
     stored: u64,
 }
@@ -380,11 +383,13 @@ impl Closer {
     fn run(mut self, packs: &Receiver<PackWriter>) -> Result<u64> {
         for pack in packs {
             self.close(pack)?;
-            self.since += 1;
             let now = self.clock.elapsed();
-            if self.since >= CHECKPOINT_PACKS || now.saturating_sub(self.last) >= CHECKPOINT_EVERY {
+            if self.packs >= CHECKPOINT_PACKS
+                || self.chunks >= limits::SEGMENT_CHUNKS_TARGET
+                || now.saturating_sub(self.last) >= CHECKPOINT_EVERY
+            {
                 self.stored += self.index.checkpoint()?;
-                (self.since, self.last) = (0, now);
+                (self.packs, self.chunks, self.last) = (0, 0, now);
             }
         }
         self.stored += self.index.checkpoint()?;
@@ -399,6 +404,8 @@ impl Closer {
             .iter()
             .flat_map(|(_, chunks)| chunks.iter().map(|chunk| chunk.id))
             .collect();
+        self.packs += 1;
+        self.chunks += ids.len();
         // First findable, then no longer pending: a chunk is never in neither.
         self.index.add_pack(pack);
         let mut pending = lock(&self.pending);

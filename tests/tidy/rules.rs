@@ -64,7 +64,7 @@ const CLI_MAY_USE: &[&str] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("bincode", &["src/format/codec.rs"]),
     ("fastcdc", &["src/chunk"]),
-    ("redb", &["src/index"]),
+    ("crc32fast", &["src/index"]),
     ("getrandom", &["src/crypto"]),
     ("rand", &[]),
     ("clap", &["src/cli", "src/main.rs"]),
