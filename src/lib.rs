@@ -14,7 +14,7 @@
 //! L3  source/  target/         where data comes from and goes to
 //! L2  chunk/ seal/ pack/ index/
 //! L1  storage/ crypto/ format/ fs/
-//! L0  id error progress clock limits size
+//! L0  id error progress clock limits size merge seen
 //! ```
 
 pub mod alert;
@@ -32,6 +32,7 @@ pub mod id;
 pub mod index;
 pub mod limits;
 pub mod look;
+mod merge;
 pub mod ops;
 pub mod pack;
 pub mod progress;
@@ -41,6 +42,7 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod seal;
+mod seen;
 pub mod size;
 pub mod snapshot;
 pub mod source;

@@ -15,6 +15,7 @@ use crate::index::Location;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{ChunkKind, Facts, Repository, Standing};
+use crate::seen::Seen;
 
 struct Walk<'c> {
     repository: &'c Repository,
@@ -24,7 +25,7 @@ struct Walk<'c> {
     report: &'c mut Report,
     progress: &'c dyn Progress,
     /// Pages that were looked at, whatever came of it.
-    seen: HashSet<ChunkId>,
+    seen: Seen<()>,
     /// The snapshot being walked.
     snapshot: Option<SnapshotId>,
     /// Whether it is needed; asked again before anything is called damage, for it may have gone meanwhile.
@@ -99,7 +100,7 @@ fn walked<'c>(
         newer: Newer::default(),
         report,
         progress,
-        seen: HashSet::new(),
+        seen: Seen::default(),
         snapshot: None,
         standing: Standing::Living,
         asked: false,
@@ -140,7 +141,7 @@ impl Walk<'_> {
         self.entry(root, place, &mut waiting)?;
         while let Some(next) = waiting.pop() {
             self.progress.go_on()?;
-            if !self.seen.insert(next.page.id) {
+            if self.seen.insert(&next.page.id, ()).is_some() {
                 continue;
             }
             if let Err(error) = self.page(&next, &mut waiting) {

@@ -5,8 +5,6 @@
 //! merged into one. A look-up reads one block of that; a small set never leaves memory, and where there is no cache
 //! folder, or no room in it, memory has to do. Per id the memory holds two bits and a share of a block's first id.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -15,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, to_hex};
+use crate::merge::merged;
 
 /// Ids in memory at which a run is laid down: 4 MiB.
 const ROOM: usize = if cfg!(test) { 100 } else { 1 << 18 };
@@ -78,8 +77,8 @@ impl Run {
     }
 
     /// All of it, in order.
-    fn stream(&self) -> Result<Box<dyn Iterator<Item = Result<u128>> + '_>> {
-        Ok(match self {
+    fn stream(&self) -> Box<dyn Iterator<Item = Result<u128>> + '_> {
+        match self {
             Self::Memory(ids) => Box::new(ids.iter().copied().map(Ok)),
             Self::File { file, len, .. } => {
                 // A place of its own to read from, whoever else reads.
@@ -90,7 +89,7 @@ impl Run {
                     Ok(u128::from_le_bytes(bytes))
                 }))
             }
-        })
+        }
     }
 }
 
@@ -209,12 +208,12 @@ impl Ids {
         self.block = None;
         let runs = std::mem::take(&mut self.runs);
         let merged = match self.folder.clone() {
-            Some(folder) => self.write(&folder, &mut merged(&runs)?)?,
+            Some(folder) => self.write(&folder, &mut all(&runs))?,
             None => None,
         };
         self.runs.push(match merged {
             Some(run) => run,
-            None => Run::Memory(once(merged_in_memory(&runs)?)),
+            None => Run::Memory(once(all(&runs).collect::<Result<_>>()?)),
         });
         Ok(())
     }
@@ -361,28 +360,9 @@ fn once(mut ids: Vec<u128>) -> Vec<u128> {
     ids
 }
 
-fn merged_in_memory(runs: &[Run]) -> Result<Vec<u128>> {
-    merged(runs)?.collect()
-}
-
 /// The ids of all runs in order, doubles one after the other.
-fn merged(runs: &[Run]) -> Result<impl Iterator<Item = Result<u128>> + '_> {
-    let mut streams = runs.iter().map(Run::stream).collect::<Result<Vec<_>>>()?;
-    let mut heads = BinaryHeap::new();
-    for (number, stream) in streams.iter_mut().enumerate() {
-        if let Some(id) = stream.next() {
-            heads.push(Reverse((id?, number)));
-        }
-    }
-    Ok(std::iter::from_fn(move || {
-        let Reverse((id, number)) = heads.pop()?;
-        match streams[number].next() {
-            Some(Ok(next)) => heads.push(Reverse((next, number))),
-            Some(Err(error)) => return Some(Err(error)),
-            None => {}
-        }
-        Some(Ok(id))
-    }))
+fn all(runs: &[Run]) -> impl Iterator<Item = Result<u128>> + '_ {
+    merged(runs.iter().map(Run::stream).collect(), |id| *id)
 }
 
 /// A file that goes with whoever holds it.

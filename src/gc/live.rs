@@ -5,8 +5,7 @@
 //! What a mark has found stays true: a later one adds the snapshots committed since, and never has to begin again. That
 //! a snapshot went meanwhile only means that a little more is kept than must be.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
 
 use super::ids::{Ids, short};
 use crate::error::{Error, Kind, Result};
@@ -18,23 +17,7 @@ use crate::id::{ChunkId, SnapshotId};
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{ChunkKind, Facts, Repository, Session, Standing};
-
-/// Ids are hashes already.
-#[derive(Default)]
-struct Already(u64);
-
-impl Hasher for Already {
-    // Nothing but ids is hashed.
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u128(&mut self, id: u128) {
-        self.0 = (id >> 64) as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+use crate::seen::Seen;
 
 /// What a survey of the index has found of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +30,19 @@ enum Found {
     Counted,
 }
 
-type Pages<T> = HashMap<u128, T, BuildHasherDefault<Already>>;
+/// A page that was marked.
+struct Page {
+    found: Found,
+    /// Whether it must be there: not where all that needs it is what a repair took again because something is lacking.
+    firm: bool,
+}
 
 /// Chunks that snapshots need.
 pub struct Live {
-    pages: Pages<Found>,
+    pages: Seen<Page>,
     /// All that is not read further: data, and attributes.
     rest: Ids,
     snapshots: HashSet<SnapshotId>,
-    /// Of the pages, what only snapshots need that a repair took again because they lack something: it may be missing.
-    /// Of the rest, that is what is not firm.
-    given_up: HashSet<u128>,
 }
 
 /// A page still to be read.
@@ -68,10 +53,9 @@ impl Live {
     #[must_use]
     pub fn new(repository: &Repository) -> Self {
         Self {
-            pages: Pages::default(),
+            pages: Seen::default(),
             rest: Ids::new(repository.index().cache()),
             snapshots: HashSet::new(),
-            given_up: HashSet::new(),
         }
     }
 
@@ -80,8 +64,7 @@ impl Live {
     /// # Errors
     /// [`Kind::Failed`] where what was laid down cannot be read back; so do the others.
     pub fn contains(&mut self, id: &ChunkId) -> Result<bool> {
-        let id = short(id);
-        Ok(self.pages.contains_key(&id) || self.rest.contains(id)?)
+        Ok(self.pages.contains(id) || self.rest.contains(short(id))?)
     }
 
     /// Chunks in it.
@@ -98,35 +81,37 @@ impl Live {
 
     /// Whether it is needed and counted for the first time.
     pub(super) fn count(&mut self, id: &ChunkId) -> Result<bool> {
-        let id = short(id);
-        match self.pages.get_mut(&id) {
-            Some(found) => Ok(std::mem::replace(found, Found::Counted) != Found::Counted),
-            None => self.rest.count(id),
+        match self.pages.get_mut(id) {
+            Some(page) => {
+                let before = std::mem::replace(&mut page.found, Found::Counted);
+                Ok(before != Found::Counted)
+            }
+            None => self.rest.count(short(id)),
         }
     }
 
     /// It was found in a pack that is on its way out.
     pub(super) fn leaving(&mut self, id: &ChunkId) -> Result<()> {
-        let id = short(id);
-        match self.pages.get_mut(&id) {
-            Some(found) if *found == Found::No => *found = Found::Leaving,
+        match self.pages.get_mut(id) {
+            Some(page) if page.found == Found::No => page.found = Found::Leaving,
             Some(_) => {}
-            None => self.rest.leave(id)?,
+            None => self.rest.leave(short(id))?,
         }
         Ok(())
     }
 
     /// A survey begins: nothing is found yet.
     pub(super) fn count_anew(&mut self) {
-        self.pages.values_mut().for_each(|found| *found = Found::No);
+        self.pages
+            .values_mut()
+            .for_each(|page| page.found = Found::No);
         self.rest.count_anew();
     }
 
     /// Needed chunks that the survey has not found anywhere.
     pub(super) fn missing(&self) -> Result<usize> {
-        let lost =
-            |(id, found): &(&u128, &Found)| **found == Found::No && !self.given_up.contains(*id);
-        Ok(self.pages.iter().filter(lost).count() + self.rest.missing()?)
+        let lost = |page: &&Page| page.found == Found::No && page.firm;
+        Ok(self.pages.values().filter(lost).count() + self.rest.missing()?)
     }
 
     /// Marks every snapshot that has not gone and was not marked before; a rehearsal may leave some out.
@@ -162,19 +147,21 @@ impl Live {
                 .map_err(|error| error.or_subject(|| snapshot.id.short()))?;
             self.roots(&snapshot, &mut waiting);
             while let Some((kind, id)) = waiting.pop() {
-                let short = short(&id);
                 if matches!(kind, ChunkKind::Data | ChunkKind::Xattr) {
-                    self.rest.add(short, !lacking)?;
+                    self.rest.add(short(&id), !lacking)?;
                     continue;
                 }
-                let known = self.pages.insert(short, Found::No).is_some();
-                if lacking && !known {
-                    self.given_up.insert(short);
-                }
-                // What a snapshot that lacks something has reached is reached anew by one that must not.
-                let anew = !lacking && self.given_up.remove(&short);
-                if known && !anew {
-                    continue;
+                match self.pages.get_mut(&id) {
+                    // What a snapshot that lacks something has reached is reached anew by one that must not.
+                    Some(page) if !lacking && !page.firm => page.firm = true,
+                    Some(_) => continue,
+                    None => {
+                        let page = Page {
+                            found: Found::No,
+                            firm: !lacking,
+                        };
+                        self.pages.insert(&id, page);
+                    }
                 }
                 progress.go_on()?;
                 if let Some(session) = session {
@@ -188,7 +175,7 @@ impl Live {
                         if error.kind() == Kind::Damage && (kind == ChunkKind::Hint || lacking) =>
                     {
                         progress.note(&format!("left aside: {error}"));
-                        self.pages.remove(&short);
+                        self.pages.remove(&id);
                     }
                     Err(error) => {
                         return Err(unsure(error.or_subject(|| snapshot.id.short())));

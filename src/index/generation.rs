@@ -12,6 +12,7 @@ use super::table::{Builder, Table};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, PackId, SegmentId, to_hex};
+use crate::merge::merged;
 
 /// Changes whenever the layout does: files of another layout are not ours.
 const PREFIX: &str = "index-3-";
@@ -19,6 +20,8 @@ const PREFIX: &str = "index-3-";
 const EARLIER: &str = "index-2-";
 /// More generations than this are merged.
 const GENERATIONS_MAX: usize = 6;
+/// The same while many are built one after the other: all at once at the end is less to do than some again and again.
+const WHILE_BUILDING: usize = 100;
 
 /// One opened generation.
 pub struct Generation {
@@ -136,8 +139,13 @@ pub fn build(
 }
 
 /// Merges the smaller generations once there are many, so that a look-up asks few and each entry is rewritten seldom.
-pub fn merge(folder: &Path, generations: &mut Vec<Generation>) {
-    if generations.len() <= GENERATIONS_MAX {
+pub fn merge(folder: &Path, generations: &mut Vec<Generation>, building: bool) {
+    let most = if building {
+        WHILE_BUILDING
+    } else {
+        GENERATIONS_MAX
+    };
+    if generations.len() <= most {
         return;
     }
     generations.sort_by_key(|generation| std::cmp::Reverse(generation.table.entries()));
@@ -167,7 +175,11 @@ fn merge_from(folder: &Path, generations: &mut Vec<Generation>, keep: usize) {
         .flat_map(|generation| generation.segments().iter().copied())
         .collect();
     let most = small.iter().map(places).sum();
-    if let Ok(merged) = write(folder, &segments, most, merged_entries(small)) {
+    let streams = small
+        .iter()
+        .map(|generation| generation.table.iter())
+        .collect();
+    if let Ok(merged) = write(folder, &segments, most, merged(streams, |(id, _)| *id)) {
         for old in generations.drain(keep..) {
             drop(fs::remove_file(&old.path));
         }
@@ -176,23 +188,6 @@ fn merge_from(folder: &Path, generations: &mut Vec<Generation>, keep: usize) {
 }
 
 type Entry = Result<(ChunkId, Location)>;
-
-/// All entries of several generations in the order of their ids.
-fn merged_entries(generations: &[Generation]) -> impl Iterator<Item = Entry> + '_ {
-    let mut streams: Vec<_> = generations
-        .iter()
-        .map(|generation| generation.table.iter().peekable())
-        .collect();
-    std::iter::from_fn(move || {
-        // What cannot be read comes first, and ends the merge.
-        let key = |entry: &Entry| entry.as_ref().map_or([0; 32], |(id, _)| id.0);
-        let heads = streams.iter_mut().enumerate();
-        let (_, first) = heads
-            .filter_map(|(number, stream)| Some((key(stream.peek()?), number)))
-            .min()?;
-        streams[first].next()
-    })
-}
 
 /// Writes a generation aside, closes it and renames it in.
 fn write(

@@ -227,13 +227,17 @@ impl Index {
             };
             state.overlay.add_segment(&segment);
             state.in_overlay.insert(id);
-            self.spill(&mut state);
+            self.spill(&mut state, true);
+        }
+        if let Some(folder) = &self.cache {
+            generation::merge(folder, &mut state.generations, false);
         }
         Ok(broken)
     }
 
-    /// Turns a large overlay into a generation. Where there is no cache, or it cannot be written, memory has to do.
-    fn spill(&self, state: &mut State) {
+    /// Turns a large overlay into a generation; more of them may follow at once while one is `building`. Where there is no
+    /// cache, or it cannot be written, memory has to do.
+    fn spill(&self, state: &mut State, building: bool) {
         let Some(folder) = &self.cache else { return };
         if state.no_cache || state.overlay.len() < OVERLAY_MAX || !state.unsegmented.is_empty() {
             return;
@@ -242,7 +246,7 @@ impl Index {
             state.generations.push(built);
             state.overlay = Overlay::default();
             state.in_overlay.clear();
-            generation::merge(folder, &mut state.generations);
+            generation::merge(folder, &mut state.generations, building);
         } else {
             // Trying again with every segment would sort the whole overlay every time.
             state.no_cache = true;
@@ -371,7 +375,7 @@ impl Index {
         let mut state = self.write();
         state.unsegmented.drain(..packs.len());
         state.in_overlay.extend(written.iter().map(|(id, _)| *id));
-        self.spill(&mut state);
+        self.spill(&mut state, false);
         Ok(written.iter().map(|(_, size)| size).sum())
     }
 

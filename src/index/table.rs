@@ -7,7 +7,7 @@
 //! segments  each 32: id, what this file covers
 //! trailer   32: magic 8 | blocks u32 | buckets u32 | packs u32 | segments u32 | entries u32 | checksum u32
 //! ```
-//! Ids are keyed hashes, so they fall evenly into as many buckets as there are blocks, two thirds full: an entry lies in the
+//! Ids are keyed hashes, so they fall evenly into as many buckets as there are blocks, four fifths full: an entry lies in the
 //! block of its bucket, or, where that was full, which its mark tells, in the one behind. So a look-up is one read
 //! whatever the size, and nothing of the file is held in memory but the packs. Numbers are little-endian. A checksum
 //! (CRC-32) covers a block's number and all before it in the block, the last all that follows the blocks. It is no
@@ -32,7 +32,7 @@ const BLOCK: usize = 4096;
 const ENTRY: usize = 64;
 /// Entries that a block has room for, and those that it should have.
 const FULL: usize = 63;
-const WANTED: u32 = 42;
+const WANTED: u32 = 52;
 /// Where the numbers at a block's end begin.
 const FOOT: usize = BLOCK - 16;
 const ID: usize = 32;

@@ -7,7 +7,9 @@ pub type Findings = Vec<(usize, String)>;
 
 /// Rooms from the ground up; a room imports only from layers below its own.
 const LAYERS: &[&[&str]] = &[
-    &["id", "error", "progress", "clock", "limits", "size"],
+    &[
+        "id", "error", "progress", "clock", "limits", "size", "merge",
+    ],
     &["storage", "crypto", "format", "fs"],
     &["chunk", "seal", "pack", "index"],
     &["repository", "source", "target"],
