@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Location;
 use super::overlay::Overlay;
@@ -27,12 +28,17 @@ const WHILE_BUILDING: usize = 100;
 pub struct Generation {
     path: PathBuf,
     table: Table,
+    broken: AtomicBool,
 }
 
 impl Generation {
     fn open(path: PathBuf) -> Result<Self> {
         let table = Table::open(&path)?;
-        Ok(Self { path, table })
+        Ok(Self {
+            path,
+            table,
+            broken: AtomicBool::new(false),
+        })
     }
 
     pub fn segments(&self) -> &HashSet<SegmentId> {
@@ -46,14 +52,21 @@ impl Generation {
     /// All places of a chunk, the first one that was known first.
     ///
     /// # Errors
-    /// Where the file is damaged: it is removed, so the next command builds another.
+    /// Where the file is damaged: from then on the generation is [broken](Generation::is_broken).
     pub fn places(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        self.table.places(id).map_err(|error| {
-            drop(fs::remove_file(&self.path));
-            error.hint(
-                "it was removed; run the command again, and it is built again from the repository",
-            )
-        })
+        self.table
+            .places(id)
+            .inspect_err(|_| self.broken.store(true, Ordering::Relaxed))
+    }
+
+    /// Whether a look-up has found it damaged: it must go.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Removes its file; whoever has it open keeps it.
+    pub fn remove(&self) {
+        drop(fs::remove_file(&self.path));
     }
 
     /// Packs that its entries lie in.
@@ -99,7 +112,7 @@ pub fn open_all(folder: &Path, listed: &HashSet<SegmentId>, opened: &mut Vec<Gen
         } else if !generation.segments().is_subset(listed)
             || generation.segments().is_subset(&taken)
         {
-            drop(fs::remove_file(&generation.path));
+            generation.remove();
         }
     }
 }
@@ -181,7 +194,7 @@ fn merge_from(folder: &Path, generations: &mut Vec<Generation>, keep: usize) {
         .collect();
     if let Ok(merged) = write(folder, &segments, most, merged(streams, |(id, _)| *id)) {
         for old in generations.drain(keep..) {
-            drop(fs::remove_file(&old.path));
+            old.remove();
         }
         generations.push(merged);
     }

@@ -106,6 +106,9 @@ pub struct Location {
 /// Entries in memory at which a generation is built of them; about 20 MB.
 const OVERLAY_MAX: usize = 200_000;
 
+/// So many times generations that turn out to be damaged are done without; then the disk is at fault.
+const HEALS_MAX: usize = 8;
+
 /// The index of an opened repository; shared by all threads.
 pub struct Index {
     storage: Arc<dyn Storage>,
@@ -260,23 +263,43 @@ impl Index {
         }
     }
 
+    /// Looks something up. Where that finds a damaged generation, what it covers is read from the storage once more.
+    fn look_up<T>(&self, look: impl Fn(&State) -> Result<T>) -> Result<T> {
+        for _ in 0..HEALS_MAX {
+            if let Ok(found) = look(&self.read()) {
+                return Ok(found);
+            }
+            self.write().generations.retain(|generation| {
+                let whole = !generation.is_broken();
+                if !whole {
+                    generation.remove();
+                }
+                whole
+            });
+            self.refresh()?;
+        }
+        look(&self.read())
+            .map_err(|error| error.hint("remove the cache folder, or do without: --no-cache"))
+    }
+
     /// Where a chunk lies, for whoever writes: none where nobody has stored it, or only in packs that are to go or that
     /// are not there.
     ///
     /// # Errors
-    /// Only where a cache file cannot be read in the middle.
+    /// Only where cache files turn out to be damaged again and again, or what they covered cannot be read anew.
     pub fn stored(&self, id: &ChunkId) -> Result<Option<Location>> {
-        let state = self.read();
-        let exists = |found: &Location| state.exists(&found.frame.pack);
-        if let Some(found) = state.overlay.places_of(id).find(exists) {
-            return Ok(Some(found));
-        }
-        for generation in &state.generations {
-            if let Some(found) = generation.places(id)?.into_iter().find(exists) {
+        self.look_up(|state| {
+            let exists = |found: &Location| state.exists(&found.frame.pack);
+            if let Some(found) = state.overlay.places_of(id).find(exists) {
                 return Ok(Some(found));
             }
-        }
-        Ok(None)
+            for generation in &state.generations {
+                if let Some(found) = generation.places(id)?.into_iter().find(exists) {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Where a chunk lies, for whoever reads; a pack that is to go is as good as any until it has gone.
@@ -296,12 +319,13 @@ impl Index {
     /// # Errors
     /// As [`Index::locate`].
     pub fn locate_all(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        let state = self.read();
-        let mut places: Vec<Location> = state.overlay.places_of(id).collect();
-        for generation in &state.generations {
-            places.extend(generation.places(id)?);
-        }
-        Ok(places)
+        self.look_up(|state| {
+            let mut places: Vec<Location> = state.overlay.places_of(id).collect();
+            for generation in &state.generations {
+                places.extend(generation.places(id)?);
+            }
+            Ok(places)
+        })
     }
 
     /// From now on packs that are `dead`, or not `standing`, do not exist for whoever writes.
