@@ -78,8 +78,14 @@ class Bound:
     def row(self):
         if not self.measured:
             return f"| {self.what} | | | {self.against} | not measured |"
-        ratio = f"{self.value / self.most:.2f}" if self.most else ""
-        return f"| {self.what} | {self.value:.3g} | {self.most:.3g} | {self.against} | {'met' if self.met else 'NOT met'} ({ratio}) |"
+        ratio = f" ({self.value / self.most:.2f})" if self.most else ""
+        verdict = "met" if self.met else "**not met**"
+        return f"| {self.what} | {_figure(self.value)} | {_figure(self.most)} | {self.against} | {verdict}{ratio} |"
+
+
+def _figure(value):
+    """Three digits; bytes in megabytes."""
+    return f"{value / 1e6:.1f} M" if value >= 1e5 else f"{value:.3g}"
 
 
 def bounds(figures):
@@ -90,7 +96,7 @@ def bounds(figures):
     def at_most(what, value, share, of):
         reference, peer = of
         most = None if reference is None else share * reference
-        found.append(Bound(what, value, most, f"{share:g} of {peer}'s {reference:.3g}" if peer else "no peer"))
+        found.append(Bound(what, value, most, f"{share:g} of {peer}'s {_figure(reference)}" if peer else "no peer"))
 
     smallest = best("first", "bytes")
     if smallest[0] is not None:

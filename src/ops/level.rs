@@ -4,8 +4,8 @@ use crate::error::{Error, Kind, Result};
 
 pub use crate::seal::Compression;
 
-/// What the words mean. `small` is the first level that searches for the best parse: a sixth smaller than the
-/// default on text, at a thirtieth of its speed (8 to 11 MB/s a core; `docs/benchmarks.md`).
+/// What the words mean. `small` is the first level that searches for the best parse: a fifth smaller than the
+/// default on text, at a fiftieth of its speed (5 to 12 MB/s a core; `docs/benchmarks.md`).
 const WORDS: [(&str, Compression); 4] = [
     ("off", Compression::Off),
     ("fast", Compression::Level(1)),

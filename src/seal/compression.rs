@@ -18,6 +18,9 @@ const DEFAULT: [CParameter; 4] = [
     CParameter::MinMatch(7),
     CParameter::TargetLength(0),
 ];
+/// What levels from [`PROBED_FROM`] on get instead of their own: tables made for 2 MiB, not for windows of 4 and more.
+/// A thread then takes 12 MiB instead of 32, and a frame is larger by a thousandth.
+const NARROW: [CParameter; 2] = [CParameter::HashLog(20), CParameter::ChainLog(21)];
 /// From this level on it is asked first, at [`PROBE_LEVEL`], whether a frame shrinks at all: strong levels take as long
 /// for what does not as for what does, a quick one passes over it at gigabytes a second.
 const PROBED_FROM: i32 = 10;
@@ -58,7 +61,12 @@ impl Compression {
             Self::Level(level) => {
                 let probe = (level >= PROBED_FROM)
                     .then(|| Compressor::new(PROBE_LEVEL).map_err(refused(PROBE_LEVEL)));
-                let compressor = Compressor::new(level).map_err(refused(level))?;
+                let mut compressor = Compressor::new(level).map_err(refused(level))?;
+                for parameter in NARROW.into_iter().filter(|_| level >= PROBED_FROM) {
+                    compressor
+                        .set_parameter(parameter)
+                        .map_err(refused(level))?;
+                }
                 Ok((Some(compressor), probe.transpose()?))
             }
         }
