@@ -2,11 +2,12 @@
 //!
 //! A repository of a terabyte has tens of millions of chunks, and a mark has to know each. So ids are gathered, sorted and
 //! laid down in runs, in files of the cache folder that have no name (a death leaves nothing); at the end all runs are
-//! merged into one. A look-up reads one block of that; a small set never leaves memory, and where there is no cache
+//! merged into one. What is read back is held against a checksum in memory: an id that a bad disk changed would be a
+//! chunk that nobody seems to need. A look-up reads one block of that; a small set never leaves memory, and where there is no cache
 //! folder, or no room in it, memory has to do. Per id the memory holds two bits and a share of a block's first id.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ const RUNS_MAX: usize = if cfg!(test) { 4 } else { 32 };
 /// Ids in a block, the unit of reading.
 const BLOCK: usize = if cfg!(test) { 8 } else { 256 };
 const ID_BYTES: usize = 16;
-/// What a run is read and written through.
+/// What a run is written through.
 const BUFFER: usize = 32 << 10;
 /// The bit of an id that tells a firm one.
 const FIRM: u128 = 1;
@@ -47,6 +48,8 @@ enum Run {
         len: usize,
         /// The first id of each block.
         firsts: Vec<u128>,
+        /// The CRC-32 of each block.
+        sums: Vec<u32>,
     },
 }
 
@@ -64,11 +67,16 @@ impl Run {
         let to = self.len().min(from + BLOCK);
         match self {
             Self::Memory(all) => ids.extend_from_slice(&all[from..to]),
-            Self::File { file, .. } => {
+            Self::File { file, sums, .. } => {
                 let mut bytes = [0; BLOCK * ID_BYTES];
                 let bytes = &mut bytes[..(to - from) * ID_BYTES];
                 file.read_exact_at(bytes, (from * ID_BYTES) as u64)
                     .map_err(failed)?;
+                if crc32fast::hash(bytes) != sums[block] {
+                    let what = "what was marked is not what was laid down in the cache folder";
+                    return Err(Error::new(Kind::Failed, what)
+                        .hint("nothing more is deleted; look after that disk"));
+                }
                 let (each, _) = bytes.as_chunks();
                 ids.extend(each.iter().map(|id| u128::from_le_bytes(*id)));
             }
@@ -80,29 +88,14 @@ impl Run {
     fn stream(&self) -> Box<dyn Iterator<Item = Result<u128>> + '_> {
         match self {
             Self::Memory(ids) => Box::new(ids.iter().copied().map(Ok)),
-            Self::File { file, len, .. } => {
-                // A place of its own to read from, whoever else reads.
-                let mut reader = BufReader::with_capacity(BUFFER, At { file, offset: 0 });
-                Box::new((0..*len).map(move |_| {
-                    let mut bytes = [0; ID_BYTES];
-                    reader.read_exact(&mut bytes).map_err(failed)?;
-                    Ok(u128::from_le_bytes(bytes))
-                }))
-            }
+            Self::File { len, .. } => Box::new((0..len.div_ceil(BLOCK)).flat_map(|block| {
+                let mut ids = Vec::with_capacity(BLOCK);
+                match self.read(block, &mut ids) {
+                    Ok(()) => ids.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                }
+            })),
         }
-    }
-}
-
-struct At<'f> {
-    file: &'f File,
-    offset: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(into, self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
     }
 }
 
@@ -229,14 +222,20 @@ impl Ids {
             return Ok(None);
         };
         let mut writer = BufWriter::with_capacity(BUFFER, &file);
-        let (mut len, mut firsts) = (0, Vec::new());
+        let (mut len, mut firsts, mut sums) = (0, Vec::new(), Vec::new());
+        let mut sum = crc32fast::Hasher::new();
         let mut last: Option<u128> = None;
         let mut put = |id: u128| {
             if len % BLOCK == 0 {
+                if len > 0 {
+                    sums.push(std::mem::take(&mut sum).finalize());
+                }
                 firsts.push(id);
             }
             len += 1;
-            writer.write_all(&id.to_le_bytes())
+            let bytes = id.to_le_bytes();
+            sum.update(&bytes);
+            writer.write_all(&bytes)
         };
         let mut written = Ok(());
         for id in ids {
@@ -256,7 +255,13 @@ impl Ids {
             return Ok(None);
         }
         drop(writer);
-        Ok(Some(Run::File { file, len, firsts }))
+        sums.push(sum.finalize());
+        Ok(Some(Run::File {
+            file,
+            len,
+            firsts,
+            sums,
+        }))
     }
 
     /// Ids in it, once it is settled.
@@ -439,6 +444,29 @@ mod tests {
             prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
             holds(None, &rounds, &asked);
             holds(Some(&folder.path().join("is not there")), &rounds, &asked);
+        }
+    }
+
+    #[test]
+    fn what_a_bad_disk_changed_is_never_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        for settled in [false, true] {
+            let mut ids = Ids::new(Some(folder.path()));
+            (0..1000).for_each(|number| ids.add(number << 1, true).unwrap());
+            if settled {
+                ids.settle().unwrap();
+            }
+            let file = match ids.runs.first() {
+                Some(Run::File { file, .. }) => Some(file),
+                _ => None,
+            };
+            file.unwrap().write_all_at(&[0xA5], 40).unwrap();
+            let outcome = if settled {
+                ids.contains(4)
+            } else {
+                ids.settle().map(|()| true)
+            };
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Failed);
         }
     }
 }

@@ -66,7 +66,7 @@ const CLI_MAY_USE: &[&str] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("bincode", &["src/format/codec.rs"]),
     ("fastcdc", &["src/chunk"]),
-    ("crc32fast", &["src/index"]),
+    ("crc32fast", &["src/index", "src/gc/ids.rs"]),
     ("getrandom", &["src/crypto"]),
     ("rand", &[]),
     ("clap", &["src/cli", "src/main.rs"]),
