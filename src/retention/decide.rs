@@ -195,12 +195,10 @@ impl Bench<'_> {
     /// What a rule picks of `list`, newest first.
     fn picks(&self, rule: &Rule, list: &[usize]) -> Vec<Pick> {
         let time = |at: usize| self.candidates[at].time;
-        let Some(newest) = list.first() else {
+        let Some(end) = self.end_of_span(rule, list) else {
             return Vec::new();
         };
-        let after = rule
-            .within
-            .map(|span| span.before(time(*newest), self.zone));
+        let after = rule.within.map(|span| span.before(time(end), self.zone));
         let in_span = |at: &usize| after.is_none_or(|after| time(*at) > after);
         let list: Vec<usize> = list.iter().copied().filter(in_span).collect();
         // Periods, newest first. A period can come up again: where clocks are set back at midnight, so does the day.
@@ -245,6 +243,21 @@ impl Bench<'_> {
             });
         }
         picks
+    }
+
+    /// Where a rule's span ends: at the one that stands for the newest period of `list`, newest first. The newest of all
+    /// can give way to a better one of its period; a span that ended at it would begin elsewhere once it is gone, and
+    /// what was kept today would go tomorrow though nothing came.
+    fn end_of_span(&self, rule: &Rule, list: &[usize]) -> Option<usize> {
+        let newest = *list.first()?;
+        let period = |at: usize| rule.period.name(self.candidates[at].time, self.zone);
+        let Some(name) = period(newest).filter(|_| rule.within.is_some()) else {
+            return Some(newest);
+        };
+        let members = list.iter().copied();
+        members
+            .filter(|at| period(*at).as_ref() == Some(&name))
+            .min_by_key(|at| self.judged[*at].rank())
     }
 
     fn verdict(&self, at: usize, reasons: &mut Reasons) -> Verdict {

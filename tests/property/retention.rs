@@ -72,9 +72,22 @@ fn rule_keeps(
         .filter(|other| rank(other) <= rank(one))
         .collect();
     if let Some(days) = days {
-        let newest = rivals.iter().map(|other| other.time).max().unwrap();
-        rivals.retain(|other| other.time > newest - days * DAY);
-        if one.time <= newest - days * DAY {
+        // The span ends at the best of the newest period.
+        let newest = rivals.iter().map(|other| number(period, other)).max();
+        let end = rivals
+            .iter()
+            .filter(|other| matches!(period, Period::Each) || Some(number(period, other)) == newest)
+            .max_by_key(|other| {
+                let rank = match period {
+                    Period::Each => 0,
+                    _ => rank(other),
+                };
+                (std::cmp::Reverse(rank), other.time)
+            })
+            .unwrap()
+            .time;
+        rivals.retain(|other| other.time > end - days * DAY);
+        if one.time <= end - days * DAY {
             return false;
         }
     }

@@ -80,6 +80,30 @@ fn a_period_prefers_its_newest_good_one() {
 }
 
 #[test]
+fn what_a_span_kept_it_keeps_when_asked_again() {
+    // The newest is flawed and gives way to a good one of its week. Were the span to end at it, it would begin a day
+    // later than without it, and between the two begins stands a good one that the partial one of its week gives way to.
+    let mut held = candidate(1, "2026-05-12T12:00:00Z");
+    held.pinned = vec!["held".into()];
+    let all = [
+        held,
+        partial(candidate(2, "2026-05-14T00:00:00Z")),
+        candidate(3, "2026-05-22T10:00:00Z"),
+        partial(candidate(4, "2026-05-23T11:00:00Z")),
+    ];
+    let policy = Policy {
+        within_weekly: Some("10d".parse().unwrap()),
+        ..Policy::default()
+    };
+    let first = kept(&policy, &all);
+    let left: Vec<Candidate> = all
+        .into_iter()
+        .filter(|one| first.contains(&one.id.0[0]))
+        .collect();
+    assert_eq!(kept(&policy, &left), first);
+}
+
+#[test]
 fn a_source_that_is_always_partial_is_thinned_as_any_other() {
     let all: Vec<Candidate> = (1..=20).map(|day| partial(night(day, day))).collect();
     assert_eq!(kept(&daily(3), &all), [18, 19, 20]);
