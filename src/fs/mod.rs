@@ -5,6 +5,7 @@ mod dir;
 pub mod holes;
 mod names;
 pub mod owners;
+pub mod passing;
 mod stat;
 pub mod xattr;
 

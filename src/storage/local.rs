@@ -6,7 +6,8 @@
 //! behind is told from what another is writing just now without asking a clock.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,9 +18,12 @@ use super::{Item, Storage, Upload, check_name};
 use crate::clock::Nanos;
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
+use crate::fs::passing;
 use crate::id::to_hex;
 
 const TEMPORARY: &str = "tmp";
+/// What is read at once and is at least this long is not read again soon.
+const BULK: usize = 1 << 20;
 
 /// A folder.
 #[derive(Clone, Debug)]
@@ -183,32 +187,30 @@ impl Storage for LocalStorage {
 
     fn read(&self, name: &str, max: u64) -> Result<Vec<u8>> {
         let (file, path) = self.open(name)?;
-        let mut bytes = Vec::new();
-        file.take(max + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::io("read", &path, error))?;
-        if bytes.len() as u64 > max {
+        let size = size(&file, &path)?;
+        let size = usize::try_from(size).ok().filter(|_| size <= max);
+        let Some(size) = size else {
             return Err(
                 Error::damage("longer than such a file can be").subject(path.display().to_string())
             );
-        }
+        };
+        let mut bytes = vec![0; size];
+        let filled = fill(&file, &path, &mut bytes, 0)?;
+        bytes.truncate(filled);
         Ok(bytes)
     }
 
     fn read_range(&self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let (mut file, path) = self.open(name)?;
-        let size = file
-            .metadata()
-            .map_err(|error| Error::io("look at", &path, error))?
-            .len();
+        let (file, path) = self.open(name)?;
+        let short = || Error::damage("ends too early").subject(path.display().to_string());
+        let size = size(&file, &path)?;
         if offset.checked_add(len as u64).is_none_or(|end| end > size) {
-            return Err(Error::damage("ends too early").subject(path.display().to_string()));
+            return Err(short());
         }
-        file.seek(SeekFrom::Start(offset))
-            .map_err(|error| Error::io("read", &path, error))?;
         let mut bytes = vec![0; len];
-        file.read_exact(&mut bytes)
-            .map_err(|error| Error::io("read", &path, error))?;
+        if fill(&file, &path, &mut bytes, offset)? < len {
+            return Err(short());
+        }
         Ok(bytes)
     }
 
@@ -239,6 +241,28 @@ impl Storage for LocalStorage {
             Err(error) => Err(Error::io("remove", &path, error)),
         }
     }
+}
+
+fn size(file: &File, path: &Path) -> Result<u64> {
+    let metadata = file.metadata();
+    let metadata = metadata.map_err(|error| Error::io("look at", path, error))?;
+    Ok(metadata.len())
+}
+
+/// Reads from `offset` on until `bytes` is full or the file ends; the number of bytes read. What is read in bulk passes
+/// through: whole packs are read to be checked, while frames may be asked for again.
+fn fill(file: &File, path: &Path, bytes: &mut [u8], offset: u64) -> Result<usize> {
+    let mut passes = bytes.len() >= BULK;
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let at = offset + filled as u64;
+        match passing::read(file.as_fd(), &mut bytes[filled..], at, &mut passes) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(errno) => return Err(Error::io("read", path, errno)),
+        }
+    }
+    Ok(filled)
 }
 
 struct LocalUpload {

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::holes::{self, Stretch};
-use crate::fs::{Dir, Stat, StatKind, of_descriptor, xattr};
+use crate::fs::{Dir, Stat, StatKind, of_descriptor, passing, xattr};
 use crate::source::{Content, Origin, RawXattr, Run};
 
 /// Files of at least so many bytes are announced to be read from start to end.
@@ -126,6 +126,8 @@ struct FileContent {
     offset: u64,
     /// Known to be data up to here.
     data_end: u64,
+    /// The file system has not declined yet to leave the cache alone.
+    passing: bool,
 }
 
 impl FileContent {
@@ -163,6 +165,7 @@ impl FileContent {
             size: stat.size,
             offset: 0,
             data_end: if sparse { 0 } else { stat.size },
+            passing: true,
         })
     }
 
@@ -192,9 +195,8 @@ impl Content for FileContent {
         }
         let left = usize::try_from(self.data_end - self.offset).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
-        let read = rustix::io::retry_on_intr(|| {
-            rustix::io::pread(&self.fd, &mut buffer[..wanted], self.offset)
-        });
+        let buffer = &mut buffer[..wanted];
+        let read = passing::read(self.fd.as_fd(), buffer, self.offset, &mut self.passing);
         match read.map_err(|errno| self.failed(errno))? {
             // It became shorter meanwhile.
             0 => {
