@@ -120,6 +120,10 @@ impl Content for Bytes {
     fn stat(&self) -> Result<Option<Stat>> {
         Ok(Some(self.stat.clone()))
     }
+
+    fn xattrs(&self) -> Result<Option<Vec<RawXattr>>> {
+        Ok(None)
+    }
 }
 
 impl Source for Imagined {

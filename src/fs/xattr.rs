@@ -2,10 +2,12 @@
 //!
 //! The system calls for attributes take a descriptor or a path. A descriptor would mean to open the file, which is
 //! not possible for a symbolic link and not wise for a device, so the path goes through `/proc/self/fd/N/`, which
-//! stands for the open directory, and the calls that do not follow the last name are used.
+//! stands for the open directory, and the calls that do not follow the last name are used. Only a file that is open
+//! anyway is asked by its descriptor.
 
 use std::io::Write;
 
+use rustix::fd::BorrowedFd;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
@@ -25,7 +27,12 @@ pub fn list(dir: &Dir, name: &[u8]) -> rustix::io::Result<Vec<Vec<u8>>> {
     let names = at(dir, name, |path| {
         growing(|buffer| rustix::fs::llistxattr(path, buffer))
     });
-    let bytes = match names {
+    names_in(names)
+}
+
+/// A list as the system gives it, taken apart.
+fn names_in(list: rustix::io::Result<Vec<u8>>) -> rustix::io::Result<Vec<Vec<u8>>> {
+    let bytes = match list {
         Ok(bytes) => bytes,
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(errno) => return Err(errno),
@@ -49,6 +56,10 @@ pub fn get(dir: &Dir, name: &[u8], attribute: &[u8]) -> rustix::io::Result<Optio
     let value = at(dir, name, |path| {
         growing(|buffer| rustix::fs::lgetxattr(path, attribute, buffer))
     });
+    value_in(value)
+}
+
+fn value_in(value: rustix::io::Result<Vec<u8>>) -> rustix::io::Result<Option<Vec<u8>>> {
     match value {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
@@ -61,10 +72,32 @@ pub fn get(dir: &Dir, name: &[u8], attribute: &[u8]) -> rustix::io::Result<Optio
 /// # Errors
 /// What the system says.
 pub fn all(dir: &Dir, name: &[u8]) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let names = list(dir, name)?;
+    values(names, |attribute| get(dir, name, attribute))
+}
+
+/// All attributes of an open file, sorted by name: for one that is read anyway this costs a quarter of the way by its
+/// path, and they are those of the very file that was read.
+///
+/// # Errors
+/// What the system says.
+pub fn of_descriptor(fd: BorrowedFd<'_>) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let names = names_in(growing(|buffer| rustix::fs::flistxattr(fd, buffer)))?;
+    values(names, |attribute| {
+        value_in(growing(|buffer| {
+            rustix::fs::fgetxattr(fd, attribute, buffer)
+        }))
+    })
+}
+
+fn values(
+    names: Vec<Vec<u8>>,
+    get: impl Fn(&[u8]) -> rustix::io::Result<Option<Vec<u8>>>,
+) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found = Vec::new();
-    for attribute in list(dir, name)? {
+    for attribute in names {
         // One that was removed since it was listed is no attribute any more.
-        if let Some(value) = get(dir, name, &attribute)? {
+        if let Some(value) = get(&attribute)? {
             found.push((attribute, value));
         }
     }

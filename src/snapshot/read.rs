@@ -188,7 +188,7 @@ fn one(
             let (xattrs, whole) = if same_inode && previous.is_some() {
                 (Attributes::Previous, true)
             } else {
-                attributes(group, &*origin, b"")?
+                attributes(group, &*origin, b"", origin.xattrs(b""))?
             };
             group.push(Found::Enter {
                 name,
@@ -225,7 +225,8 @@ fn one(
             };
             match result {
                 Ok((payload, read, stat, fresh)) => {
-                    let (xattrs, whole) = attributes(group, &*origin, &name)?;
+                    let raw = origin.xattrs(&name);
+                    let (xattrs, whole) = attributes(group, &*origin, &name, raw)?;
                     group.push(Found::Member {
                         name,
                         stat,
@@ -248,8 +249,9 @@ fn attributes(
     group: &mut Group,
     origin: &dyn Origin,
     name: &[u8],
+    raw: Result<Vec<RawXattr>>,
 ) -> std::result::Result<(Attributes, bool), Gone> {
-    let (mut xattrs, mut error) = match origin.xattrs(name) {
+    let (mut xattrs, mut error) = match raw {
         Ok(xattrs) => (xattrs, None),
         Err(error) => (Vec::new(), Some(error)),
     };
@@ -285,12 +287,18 @@ fn file(
             &mut stat,
             &mut fresh,
             &path,
-        )?,
+        )?
+        .map(|streamed| (streamed, content.xattrs())),
         Err(error) => Err(error),
     };
     match streamed {
-        Ok((payload, read)) => {
-            let (xattrs, whole) = attributes(group, &*origin, &name)?;
+        Ok(((payload, read), raw)) => {
+            let raw = match raw {
+                Ok(None) => origin.xattrs(&name),
+                Ok(Some(raw)) => Ok(raw),
+                Err(error) => Err(error),
+            };
+            let (xattrs, whole) = attributes(group, &*origin, &name, raw)?;
             group.push(Found::Member {
                 name,
                 stat,

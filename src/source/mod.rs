@@ -58,6 +58,13 @@ pub trait Content: Send {
     /// # Errors
     /// Names the whole path.
     fn stat(&self) -> Result<Option<Stat>>;
+
+    /// Extended attributes of the opened file, as [`Origin::xattrs`] gives them. `None` for a stream that has no such
+    /// thing: then its [`Origin`] is asked.
+    ///
+    /// # Errors
+    /// Names the whole path.
+    fn xattrs(&self) -> Result<Option<Vec<RawXattr>>>;
 }
 
 /// What [`Content::next`] found.

@@ -369,6 +369,10 @@ impl Content for StreamContent {
     fn stat(&self) -> Result<Option<Stat>> {
         Ok(None)
     }
+
+    fn xattrs(&self) -> Result<Option<Vec<RawXattr>>> {
+        Ok(None)
+    }
 }
 
 impl Drop for StreamContent {

@@ -216,6 +216,15 @@ impl Content for FileContent {
             Err(errno) => Err(self.dir.error("look at", &self.name, errno)),
         }
     }
+
+    fn xattrs(&self) -> Result<Option<Vec<RawXattr>>> {
+        match xattr::of_descriptor(self.fd.as_fd()) {
+            Ok(xattrs) => Ok(Some(xattrs)),
+            Err(errno) => Err(self
+                .dir
+                .error("read the attributes of", &self.name, errno)),
+        }
+    }
 }
 
 /// Something else stands where `name` was.
