@@ -220,9 +220,7 @@ impl Content for FileContent {
     fn xattrs(&self) -> Result<Option<Vec<RawXattr>>> {
         match xattr::of_descriptor(self.fd.as_fd()) {
             Ok(xattrs) => Ok(Some(xattrs)),
-            Err(errno) => Err(self
-                .dir
-                .error("read the attributes of", &self.name, errno)),
+            Err(errno) => Err(self.dir.error("read the attributes of", &self.name, errno)),
         }
     }
 }
