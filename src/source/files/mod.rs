@@ -8,6 +8,7 @@
 mod content;
 mod paths;
 mod rules;
+mod scout;
 mod walk;
 
 use std::os::unix::fs::MetadataExt;

@@ -13,6 +13,7 @@ use super::LeftOut;
 use super::content::{ClosedOrigin, DirOrigin, replaced};
 use super::paths::Wanted;
 use super::rules::Rules;
+use super::scout::{AHEAD, Scouts, waits};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Identity, Lister, Names, Stat, StatKind, of_descriptor, of_member};
 use crate::limits;
@@ -26,7 +27,9 @@ const BATCH: usize = 256;
 struct Frame<'a> {
     dir: Arc<Dir>,
     origin: Arc<dyn Origin>,
-    names: Names,
+    names: Arc<Names>,
+    /// Its listing had to be waited for: so will its members be.
+    slow: bool,
     /// Index of the next name.
     next: usize,
     wanted: Option<&'a Wanted>,
@@ -62,6 +65,7 @@ pub struct Walk<'a> {
     /// Path of the innermost directory, ending with `/`; kept only where rules ask for paths.
     path: Vec<u8>,
     lister: Lister,
+    scouts: Scouts,
 }
 
 impl<'a> Walk<'a> {
@@ -81,6 +85,7 @@ impl<'a> Walk<'a> {
             stack: Vec::new(),
             path: Vec::new(),
             lister: Lister::default(),
+            scouts: Scouts::default(),
         }
     }
 
@@ -114,6 +119,9 @@ impl<'a> Walk<'a> {
             // Members that are left out are never handed over, and there may be millions of them.
             if index % BATCH == BATCH - 1 {
                 self.progress.go_on()?;
+            }
+            if frame.slow && index % AHEAD == 0 && !done {
+                self.scouts.offer(&frame.dir, &frame.names, index);
             }
             if done {
                 self.leave()?;
@@ -327,7 +335,9 @@ impl<'a> Walk<'a> {
             stat,
             origin: Arc::clone(&origin),
         })?;
-        let names = self.names(&dir, way)?;
+        let before = waits();
+        let names = Arc::new(self.names(&dir, way)?);
+        let slow = way.whole && names.len() > 1 && waits() > before;
         let mut nested = None;
         if way.whole {
             let progress = self.progress;
@@ -340,6 +350,7 @@ impl<'a> Walk<'a> {
             dir,
             origin,
             names,
+            slow,
             next: 0,
             wanted: way.wanted,
             whole: way.whole,

@@ -1,0 +1,182 @@
+//! Looking ahead where the disk is slow.
+//!
+//! A walk asks for one name after the other, and on a cold cache each answer may have to come from the disk, or over the
+//! network, while everything else stands still. So where the listing of a directory had to be waited for, a few scouts go
+//! ahead through it and look at what the walk will ask for; nothing of what they see is used. The walk then asks again and
+//! is answered from memory, in its own order, with what is true at that moment. Where nothing is waited for there are no
+//! scouts, and no system call is made twice.
+
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags, makedev};
+
+use crate::fs::{Dir, Names};
+
+/// More of them wait for the same disk in vain.
+const SCOUTS: usize = 4;
+/// Names that one scout takes at once.
+const SHARE: usize = 32;
+/// Names of one directory that are offered at once; the walk offers more when it gets there.
+pub const AHEAD: usize = 4096;
+/// Shares that wait; more are not taken, for the walk is soon there.
+const WAITING: usize = AHEAD / SHARE;
+/// Names that a scout looks at below one name: what lies there may be left out by the walk.
+const BELOW: usize = 2048;
+/// Directories that it goes down.
+const DEPTH: usize = 16;
+
+/// A part of a directory.
+struct Share {
+    dir: Arc<Dir>,
+    names: Arc<Names>,
+    from: usize,
+}
+
+/// The threads that look ahead; none until something is offered. Dropped, they end.
+#[derive(Default)]
+pub struct Scouts {
+    to: Option<Sender<Share>>,
+    ends: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Scouts {
+    /// Names of `dir` from `from` on are about to be asked for.
+    pub fn offer(&mut self, dir: &Arc<Dir>, names: &Arc<Names>, from: usize) {
+        let to = match &self.to {
+            Some(to) => to.clone(),
+            None => {
+                let (to, shares) = bounded(WAITING);
+                for _ in 0..SCOUTS {
+                    let (shares, ends) = (shares.clone(), Arc::clone(&self.ends));
+                    self.threads
+                        .push(std::thread::spawn(move || scout(&shares, &ends)));
+                }
+                self.to.insert(to).clone()
+            }
+        };
+        for from in (from..names.len().min(from + AHEAD)).step_by(SHARE) {
+            let share = Share {
+                dir: Arc::clone(dir),
+                names: Arc::clone(names),
+                from,
+            };
+            if to.try_send(share).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Scouts {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        self.to = None;
+        for thread in self.threads.drain(..) {
+            // One that died has looked at less.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn scout(shares: &Receiver<Share>, ends: &AtomicBool) {
+    for Share { dir, names, from } in shares {
+        for index in from..names.len().min(from + SHARE) {
+            let Some(name) = names.get(index) else { break };
+            let mut left = BELOW;
+            // Whatever cannot be looked at, the walk will say so.
+            let _ = dir.with_fd(|fd| {
+                look(fd, name, dir.identity().device, DEPTH, &mut left, ends);
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Looks at `name`, and at what is below it on the same file system.
+fn look(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    device: u64,
+    depth: usize,
+    left: &mut usize,
+    ends: &AtomicBool,
+) {
+    if *left == 0 || ends.load(Ordering::Relaxed) {
+        return;
+    }
+    *left -= 1;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let Ok(stat) = rustix::fs::statx(parent, name, flags, StatxFlags::BASIC_STATS) else {
+        return;
+    };
+    let is_directory = FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::Directory;
+    let same = makedev(stat.stx_dev_major, stat.stx_dev_minor) == device;
+    if !is_directory || !same || depth == 0 {
+        return;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(fd) = rustix::fs::openat(parent, name, flags, Mode::empty()) else {
+        return;
+    };
+    let mut members: Vec<Vec<u8>> = Vec::new();
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut entries = RawDir::new(&fd, &mut buffer);
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            members.push(name.to_vec());
+        }
+        if members.len() > *left {
+            break;
+        }
+    }
+    // The walk's order.
+    members.sort_unstable();
+    for member in members {
+        look(fd.as_fd(), &member, device, depth - 1, left, ends);
+    }
+}
+
+/// How often this thread has waited for anything so far.
+pub fn waits() -> i64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fs::Lister;
+
+    #[test]
+    fn they_look_at_anything_and_end_when_they_are_dropped() {
+        let place = tempfile::tempdir().unwrap();
+        let mut deep = place.path().to_owned();
+        for level in 0..40 {
+            deep.push(format!("{level}"));
+        }
+        std::fs::create_dir_all(&deep).unwrap();
+        for number in 0..5000 {
+            std::fs::write(place.path().join(format!("file{number}")), b"x").unwrap();
+        }
+        // Round in a circle, if anybody followed it.
+        std::os::unix::fs::symlink("..", place.path().join("0/round")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("pipe"), Mode::RWXU).unwrap();
+        let dir = Dir::root(place.path()).unwrap();
+        let names = Arc::new(Lister::default().list(&dir).0);
+        let mut scouts = Scouts::default();
+        for from in (0..names.len() + AHEAD).step_by(AHEAD) {
+            scouts.offer(&dir, &names, from);
+        }
+        std::fs::remove_dir_all(place.path().join("0")).unwrap();
+        drop(scouts);
+        assert_eq!((Arc::strong_count(&dir), Arc::strong_count(&names)), (1, 1));
+    }
+}
