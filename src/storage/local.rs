@@ -23,7 +23,7 @@ use crate::id::to_hex;
 
 const TEMPORARY: &str = "tmp";
 /// What is read at once and is at least this long is not read again soon.
-const BULK: usize = 1 << 20;
+const BULK: usize = 4 << 20;
 
 /// A folder.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -37,12 +36,12 @@ struct Share {
     from: usize,
 }
 
-/// The threads that look ahead; none until something is offered. Dropped, they end.
+/// The threads that look ahead; none until something is offered. Dropped, they end at the next name, and nobody waits for
+/// them: one may hang in a file system that does not answer, and that the walk leaves out.
 #[derive(Default)]
 pub struct Scouts {
     to: Option<Sender<Share>>,
     ends: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Scouts {
@@ -54,8 +53,10 @@ impl Scouts {
                 let (to, shares) = bounded(WAITING);
                 for _ in 0..SCOUTS {
                     let (shares, ends) = (shares.clone(), Arc::clone(&self.ends));
-                    self.threads
-                        .push(std::thread::spawn(move || scout(&shares, &ends)));
+                    // Without a thread there is one scout less.
+                    let _ = std::thread::Builder::new()
+                        .name("scout".into())
+                        .spawn(move || scout(&shares, &ends));
                 }
                 self.to.insert(to).clone()
             }
@@ -76,11 +77,6 @@ impl Scouts {
 impl Drop for Scouts {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        self.to = None;
-        for thread in self.threads.drain(..) {
-            // One that died has looked at less.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -88,11 +84,11 @@ fn scout(shares: &Receiver<Share>, ends: &AtomicBool) {
     for Share { dir, names, from } in shares {
         for index in from..names.len().min(from + SHARE) {
             let Some(name) = names.get(index) else { break };
-            let mut left = BELOW;
             // Whatever cannot be looked at, the walk will say so.
             let _ = dir.with_fd(|fd| {
+                let mut left = BELOW;
                 look(fd, name, dir.identity().device, DEPTH, &mut left, ends);
-                Ok(())
+                Ok(BELOW - left)
             });
         }
     }
@@ -144,7 +140,7 @@ fn look(
 }
 
 /// How often this thread has waited for anything so far.
-pub fn waits() -> i64 {
+pub fn waits() -> std::ffi::c_long {
     use nix::sys::resource::{UsageWho, getrusage};
     getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
 }
@@ -156,27 +152,57 @@ mod tests {
     use crate::fs::Lister;
 
     #[test]
-    fn they_look_at_anything_and_end_when_they_are_dropped() {
+    fn a_look_sees_what_the_walk_will_ask_for_and_no_more() {
         let place = tempfile::tempdir().unwrap();
-        let mut deep = place.path().to_owned();
-        for level in 0..40 {
+        let seen = |name: &str, most: usize| {
+            let dir = Dir::root(place.path()).unwrap();
+            let device = dir.identity().device;
+            let mut left = most;
+            let ends = AtomicBool::new(false);
+            let look = |fd: BorrowedFd<'_>| {
+                look(fd, name.as_bytes(), device, DEPTH, &mut left, &ends);
+                Ok(())
+            };
+            dir.with_fd(look).unwrap();
+            most - left
+        };
+        let mut deep = place.path().join("deep");
+        for level in 0..3 * DEPTH {
             deep.push(format!("{level}"));
         }
         std::fs::create_dir_all(&deep).unwrap();
+        assert_eq!(seen("deep", 1000), DEPTH + 1);
+        let wide = place.path().join("wide");
+        std::fs::create_dir(&wide).unwrap();
+        for number in 0..500 {
+            std::fs::write(wide.join(format!("file{number}")), b"x").unwrap();
+        }
+        assert_eq!(seen("wide", 1000), 501);
+        assert_eq!(seen("wide", 100), 100);
+        // Links are looked at and not followed; a pipe is not opened; what is not there is no matter.
+        std::os::unix::fs::symlink("wide", place.path().join("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("pipe"), Mode::RWXU).unwrap();
+        for name in ["link", "pipe", "none"] {
+            assert_eq!(seen(name, 1000), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn they_end_when_they_are_dropped_whatever_becomes_of_the_tree() {
+        let place = tempfile::tempdir().unwrap();
         for number in 0..5000 {
             std::fs::write(place.path().join(format!("file{number}")), b"x").unwrap();
         }
-        // Round in a circle, if anybody followed it.
-        std::os::unix::fs::symlink("..", place.path().join("0/round")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("pipe"), Mode::RWXU).unwrap();
         let dir = Dir::root(place.path()).unwrap();
         let names = Arc::new(Lister::default().list(&dir).0);
         let mut scouts = Scouts::default();
         for from in (0..names.len() + AHEAD).step_by(AHEAD) {
             scouts.offer(&dir, &names, from);
         }
-        std::fs::remove_dir_all(place.path().join("0")).unwrap();
+        std::fs::remove_dir_all(place.path()).unwrap();
         drop(scouts);
-        assert_eq!((Arc::strong_count(&dir), Arc::strong_count(&names)), (1, 1));
+        while Arc::strong_count(&dir) > 1 || Arc::strong_count(&names) > 1 {
+            std::thread::yield_now();
+        }
     }
 }
