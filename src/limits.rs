@@ -42,6 +42,9 @@ pub const EXTENSIONS_MAX: usize = 64;
 /// *format*: levels of directories below the root that a reader follows.
 pub const TREE_DEPTH_MAX: usize = 65_536;
 
+/// *format*: bytes of one BSON document: what MongoDB stores (16 MiB), and the 16 KiB more that it allows itself.
+pub const DOCUMENT_BYTES_MAX: usize = (16 << 20) + (16 << 10);
+
 /// Files of at most this many bytes stand in the tree page itself.
 pub const INLINE_FILE_BYTES: usize = 256;
 /// Attribute values of at most this many bytes stand in the tree page itself.
@@ -72,3 +75,11 @@ pub const PAGE_ENTRIES_MIN: usize = 64;
 pub const PAGE_ENTRIES_TARGET: usize = 2048;
 /// A page ends where these bits of an entry's hash are all zero: one in 256.
 pub const PAGE_CUT_MASK: u64 = 0xFF;
+/// A leaf of documents holds at least so many bytes before its cut is looked for.
+pub const LEAF_BYTES_MIN: usize = 2 << 10;
+/// A leaf of documents comes to about this many bytes.
+pub const LEAF_BYTES_TARGET: usize = 8 << 10;
+/// A leaf of documents is closed at so many bytes.
+pub const LEAF_BYTES_MAX: usize = 32 << 10;
+/// A leaf of more bytes than this is one large document, which is cut like a file.
+pub const LEAF_CHUNK_BYTES: usize = 64 << 10;

@@ -21,6 +21,7 @@ use duramen::format::pack::{PackDirectory, PackFooter, PackHeader};
 use duramen::format::page::{Hint, HintPage, ListChild, ListPage, Owner, TreeChild, TreePage};
 use duramen::format::records::{Annotation, Chunking, Config, Fact};
 use duramen::format::records::{Session, SessionPurpose, Tombstone};
+use duramen::format::run::{KeyPrefix, LeafRef, RunPage};
 use duramen::format::segment::{Segment, SegmentPack};
 use duramen::format::snapshot::{Counters, Fate, Features, GitState, PathBytes, Problem};
 use duramen::format::snapshot::{Snapshot, SnapshotKind, SourceRecord, State};
@@ -98,6 +99,28 @@ fn tree_leaf() -> TreePage {
             body: vec![1, 2],
         }],
     }
+}
+
+fn run_leaf() -> RunPage {
+    let key = |number| KeyPrefix(vec![0x24, number]);
+    RunPage::Leaf {
+        leaves: vec![LeafRef {
+            first: key(1),
+            last: key(9),
+            documents: 2,
+            content: vec![Piece::Data { id: CHUNK, len: 80 }],
+        }],
+        extensions: Vec::new(),
+    }
+}
+
+/// `{_id: ObjectId, a: "b", c: {}}`, `{}`.
+fn documents() -> Vec<u8> {
+    let mut bytes = b"\x27\0\0\0\x07_id\0".to_vec();
+    bytes.extend_from_slice(&[7; 12]);
+    bytes.extend_from_slice(b"\x02a\0\x02\0\0\0b\0\x03c\0\x05\0\0\0\0\0");
+    bytes.extend_from_slice(b"\x05\0\0\0\0");
+    bytes
 }
 
 fn tree_branch() -> TreePage {
@@ -349,6 +372,8 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("hint_page", "leaf", encode(&hints)?),
         ("index_table", "one", index_table()),
         ("list_page", "branch", encode(&ListPage::Branch(children))?),
+        ("run_page", "leaf", encode(&run_leaf())?),
+        ("bson", "documents", documents()),
         (
             "snapshot",
             "committed",
@@ -399,6 +424,10 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
 
 #[test]
 fn seeds_that_are_no_stored_bytes_are_what_they_should_be() {
+    let bytes = documents();
+    let read: Result<Vec<_>> = duramen::format::bson::documents(&bytes).collect();
+    let read = read.unwrap();
+    assert_eq!((read.len(), read[0].elements().count()), (2, 3));
     assert!(duramen::repository::Memory::decode(&memory()).is_some());
     let words = format!("{}art", "abandon ".repeat(23));
     duramen::repository::from_recovery_words(words.as_bytes()).unwrap();

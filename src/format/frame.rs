@@ -19,16 +19,19 @@ pub enum ChunkKind {
     List = 4,
     /// Value of an extended attribute.
     Xattr = 5,
+    /// A page of a run of documents.
+    Run = 6,
 }
 
 impl ChunkKind {
     /// All kinds.
-    pub const ALL: [ChunkKind; 5] = [
+    pub const ALL: [ChunkKind; 6] = [
         ChunkKind::Data,
         ChunkKind::Tree,
         ChunkKind::Hint,
         ChunkKind::List,
         ChunkKind::Xattr,
+        ChunkKind::Run,
     ];
 
     /// Data and metadata never share a pack.
@@ -36,7 +39,9 @@ impl ChunkKind {
     pub fn class(self) -> PackClass {
         match self {
             ChunkKind::Data | ChunkKind::Xattr => PackClass::Data,
-            ChunkKind::Tree | ChunkKind::Hint | ChunkKind::List => PackClass::Metadata,
+            ChunkKind::Tree | ChunkKind::Hint | ChunkKind::List | ChunkKind::Run => {
+                PackClass::Metadata
+            }
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Each file here has a chapter in `format-spec/`; where the two differ, mend one of them in the same change.
 
+pub mod bson;
 pub mod codec;
+pub mod document_key;
 pub mod entry;
 pub mod extension;
 pub mod file;
@@ -11,6 +13,7 @@ pub mod keys;
 pub mod pack;
 pub mod page;
 pub mod records;
+pub mod run;
 pub mod segment;
 pub mod snapshot;
 pub mod wire;

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::entry::{Content, Entry, Node, Piece, XattrValue};
 use crate::format::page::{HintPage, ListPage, TreePage};
+use crate::format::run::RunPage;
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::{ChunkId, SnapshotId};
 use crate::limits::CHUNK_BYTES_MAX;
@@ -246,6 +247,19 @@ fn page(
                 }
                 HintPage::Branch { children, .. } => {
                     waiting.extend(children.into_iter().map(|id| (kind, id)));
+                }
+            }
+        }
+        ChunkKind::Run => {
+            let page: RunPage = codec::decode(&bytes, max, "run page")?;
+            page.check()?;
+            match page {
+                RunPage::Leaf { leaves, .. } => {
+                    let content = leaves.iter().map(|leaf| &leaf.content);
+                    content.for_each(|content| pieces(content, waiting));
+                }
+                RunPage::Branch { children, .. } => {
+                    waiting.extend(children.iter().map(|child| (kind, child.id)));
                 }
             }
         }

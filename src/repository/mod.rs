@@ -6,6 +6,7 @@
 mod admin;
 mod annotations;
 mod create;
+mod documents;
 mod key_file;
 mod memory;
 mod reader;
@@ -30,6 +31,7 @@ pub use crate::index::{FramePlace, Location};
 pub use admin::SlotCost;
 pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
+pub use documents::{Stored, StoredDocuments, key_of};
 pub use key_file::new_key_file;
 pub use memory::{Memory, Recalled};
 pub use reader::FrameCache;

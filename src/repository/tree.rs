@@ -190,7 +190,7 @@ impl Pieces<'_> {
 }
 
 impl Repository {
-    fn page<T: serde::Serialize + serde::de::DeserializeOwned>(
+    pub(super) fn page<T: serde::Serialize + serde::de::DeserializeOwned>(
         &self,
         kind: ChunkKind,
         id: &ChunkId,

@@ -1,10 +1,11 @@
 //! Building a file's content list, piece by piece: in the entry itself while it is short, in pages when it is long.
 
+use super::levels::{Child, Levels};
 use super::pages::ends;
 use super::put::Put;
 use crate::error::Result;
 use crate::format::codec;
-use crate::format::entry::{Content, PageRef, Piece};
+use crate::format::entry::{Content, Piece};
 use crate::format::page::{ListChild, ListPage};
 use crate::id::ChunkId;
 use crate::limits;
@@ -17,14 +18,24 @@ pub struct ListBuilder {
     pieces: Vec<Piece>,
     hole: u64,
     bytes: u64,
-    /// `levels[0]` holds children that are leaves.
-    levels: Vec<Level>,
+    levels: Levels<ListChild>,
 }
 
-#[derive(Default)]
-struct Level {
-    children: Vec<ListChild>,
-    flushed: bool,
+impl Child for ListChild {
+    fn id(&self) -> ChunkId {
+        self.id
+    }
+
+    fn cut(&self, _: &dyn Put) -> u64 {
+        cut(&self.id)
+    }
+
+    fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self> {
+        let bytes = children.iter().map(|child| child.bytes).sum();
+        let page = codec::encode(&ListPage::Branch(children))?;
+        let id = put.put(ChunkKind::List, &page)?;
+        Ok(Self { id, bytes })
+    }
 }
 
 fn cut(id: &ChunkId) -> u64 {
@@ -77,33 +88,7 @@ impl ListBuilder {
         let pieces = std::mem::take(&mut self.pieces);
         let bytes = pieces.iter().map(Piece::len).sum();
         let id = put.put(ChunkKind::List, &codec::encode(&ListPage::Leaf(pieces))?)?;
-        self.push_child(put, 0, ListChild { id, bytes })
-    }
-
-    fn push_child(&mut self, put: &mut dyn Put, level: usize, child: ListChild) -> Result<()> {
-        if self.levels.len() == level {
-            self.levels.push(Level::default());
-        }
-        self.levels[level].children.push(child);
-        if ends(self.levels[level].children.len(), || cut(&child.id)) {
-            self.flush_level(put, level)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn flush_level(&mut self, put: &mut dyn Put, level: usize) -> Result<()> {
-        self.levels[level].flushed = true;
-        let children = std::mem::take(&mut self.levels[level].children);
-        if children.is_empty() {
-            return Ok(());
-        }
-        let bytes = children.iter().map(|child| child.bytes).sum();
-        let id = put.put(
-            ChunkKind::List,
-            &codec::encode(&ListPage::Branch(children))?,
-        )?;
-        self.push_child(put, level + 1, ListChild { id, bytes })
+        self.levels.push(put, ListChild { id, bytes })
     }
 
     /// The content.
@@ -118,17 +103,7 @@ impl ListBuilder {
         if !self.pieces.is_empty() {
             self.flush_leaf(put)?;
         }
-        let mut level = 0;
-        loop {
-            let open = &self.levels[level];
-            if !open.flushed && open.children.len() == 1 {
-                return Ok(Content::Paged(PageRef {
-                    id: open.children[0].id,
-                    depth: level as u8,
-                }));
-            }
-            self.flush_level(put, level)?;
-            level += 1;
-        }
+        let root = self.levels.finish(put)?;
+        Ok(root.map_or_else(|| Content::List(Vec::new()), Content::Paged))
     }
 }

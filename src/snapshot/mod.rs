@@ -7,6 +7,8 @@
 //! have threads of their own behind the repository's writer. Everything between is bounded, and everything that
 //! decides what is stored happens in one order, so the same tree gives the same pages every time.
 
+mod documents;
+mod levels;
 mod list;
 mod merge;
 mod pages;
@@ -18,6 +20,7 @@ use std::collections::HashSet;
 
 use crossbeam_channel::{Receiver, bounded};
 
+pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;
 pub use put::{Put, Putter};

@@ -10,6 +10,7 @@ mod annotations;
 mod cache;
 mod crash;
 mod damage;
+mod documents;
 mod forget;
 mod key_changes;
 mod keys;

@@ -9,6 +9,7 @@ from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+import documents
 import records
 from chunker import cuts, gear_table
 from records import Damage, decode, i64, u64
@@ -86,12 +87,27 @@ def check_records(vectors, refused):
     assert by_encoding >= 11, f"only {by_encoding} are refused by the encoding itself"
 
 
+def check_documents(vectors):
+    for case in vectors["keys"]:
+        assert documents.key(case["type"], bytes.fromhex(case["value"])).hex() == case["key"], case
+    page_key = derive("duramen 2026-11 v1 page cut", bytes.fromhex(vectors["dedup_root"])).digest()
+    lengths, count = vectors["lengths"], vectors["count"]
+    listed = [(b"\x24" + bytes(8) + number.to_bytes(4, "big"), lengths[number % len(lengths)]) for number in range(count)]
+
+    def page_cut(name):
+        return int.from_bytes(blake3(name, key=page_key).digest()[:8], "little")
+    leaves = documents.leaves(listed, page_cut)
+    assert leaves == vectors["leaves"]
+    assert documents.pages(leaves, [key for key, _ in listed], page_cut) == vectors["pages"]
+
+
 def main(folder):
     def load(name):
         with open(os.path.join(folder, name + ".json")) as file:
             return json.load(file)
     check_keys(load("keys"))
     check_records(load("records"), load("refused"))
+    check_documents(load("documents"))
     check_chunking(load("chunking"))
     print("all vectors agree")
 

@@ -19,7 +19,7 @@ from chunker import cuts, gear_table
 from records import ANNOTATION, CONFIG, EXTENSIONS, FATE, HINT_PAGE, LIST_PAGE, RING, SESSION, TOMBSTONE, TREE_PAGE, Damage, decode
 
 MIB = 1 << 20
-KINDS = {1: ("data", 1), 2: ("tree", 2), 3: ("hint", 2), 4: ("list", 2), 5: ("xattr", 1)}  # number: name, class
+KINDS = {1: ("data", 1), 2: ("tree", 2), 3: ("hint", 2), 4: ("list", 2), 5: ("xattr", 1), 6: ("run", 2)}  # number: name, class
 LETTERS = {"config": b"C", "keys": b"K", "keyring": b"R", "packs": b"P", "index": b"I", "snapshots": b"S", "sessions": b"W",
            "tombstones": b"T", "annotations": b"A"}
 NAMES = re.compile(r"config|keys/[0-9a-f]{32}|keyring/[0-9]{10}|packs/([0-9a-f]{2})/\1[0-9a-f]{62}|index/[0-9a-f]{64}|"

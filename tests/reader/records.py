@@ -159,6 +159,11 @@ HINT = record(inode=u64, device=u64, ctime=i64, below=opt(ID32))
 HINT_PAGE = enum(("Leaf", record(page=ID32, hints=seq(HINT))), ("Branch", record(page=ID32, children=seq(ID32))))
 LIST_PAGE = enum(("Leaf", seq(PIECE)), ("Branch", seq(record(id=ID32, bytes=u64))))
 
+# documents.md
+LEAF_REF = record(first=bytestring, last=bytestring, documents=u32, content=seq(PIECE))
+RUN_CHILD = record(first=bytestring, last=bytestring, id=ID32, documents=u64, bytes=u64)
+RUN_PAGE = enum(("Leaf", record(leaves=seq(LEAF_REF), extensions=EXTENSIONS)), ("Branch", record(children=seq(RUN_CHILD), extensions=EXTENSIONS)))
+
 # snapshot.md
 COUNTERS = record(**{name: u64 for name in (
     "files_new files_changed files_unmodified dirs_new dirs_changed dirs_unmodified bytes_processed bytes_read data_chunks "

@@ -11,6 +11,7 @@ use duramen::format::page::{Hint, HintPage, ListChild, ListPage, Owner, TreeChil
 use duramen::format::records::{
     Annotation, Chunking, Config, Fact, Session, SessionPurpose, Tombstone,
 };
+use duramen::format::run::{KeyPrefix, LeafRef, RunChild, RunPage};
 use duramen::format::snapshot::{
     Counters, Fate, Features, GitState, PathBytes, Problem, Snapshot, SnapshotKind, SourceRecord,
     State,
@@ -339,6 +340,34 @@ fn records_encode_as_in_the_vectors() {
                 bytes: 1 << 32,
             }]),
         ),
+        shown(
+            "RUN_PAGE",
+            &RunPage::Leaf {
+                leaves: vec![LeafRef {
+                    first: KeyPrefix(vec![0x24, 1]),
+                    last: KeyPrefix(vec![0x24, 9]),
+                    documents: 300,
+                    content: vec![Piece::Data {
+                        id: chunk("leaf"),
+                        len: 8192,
+                    }],
+                }],
+                extensions: Vec::new(),
+            },
+        ),
+        shown(
+            "RUN_PAGE",
+            &RunPage::Branch {
+                children: vec![RunChild {
+                    first: KeyPrefix(vec![0x00]),
+                    last: KeyPrefix(vec![0x80]),
+                    id: chunk("run page"),
+                    documents: 1 << 33,
+                    bytes: 1 << 42,
+                }],
+                extensions: Vec::new(),
+            },
+        ),
     ];
     let (_, ring) = ring();
     let bytes = codec::encode(&ring).unwrap();
@@ -515,6 +544,7 @@ fn committed_records_decode() {
             "TREE_PAGE" => json::<TreePage>(&bytes),
             "HINT_PAGE" => json::<HintPage>(&bytes),
             "LIST_PAGE" => json::<ListPage>(&bytes),
+            "RUN_PAGE" => json::<RunPage>(&bytes),
             "RING" => json::<Ring>(&bytes),
             other => panic!("a vector of unknown schema {other}"),
         });

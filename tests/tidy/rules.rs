@@ -40,6 +40,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("index", "pack"),
     // Temporary files have random names, and randomness comes from crypto alone.
     ("storage", "crypto"),
+    // Reads of whole packs leave the page cache as it was.
+    ("storage", "fs"),
     // A run tells of what failed.
     ("schedule", "alert"),
 ];

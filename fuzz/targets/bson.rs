@@ -1,0 +1,27 @@
+#![no_main]
+
+use duramen::format::bson::{self, kind};
+use duramen::format::document_key::{key, prefix};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut walked = 0;
+    for document in bson::documents(data).map_while(Result::ok) {
+        walked += document.bytes().len();
+        let mut inside = 4 + 1;
+        let mut whole = true;
+        for element in document.elements() {
+            let Ok(element) = element else {
+                whole = false;
+                break;
+            };
+            inside += 1 + element.name.len() + 1 + element.value.len();
+            let key = key(&element);
+            assert!(!key.is_empty() && prefix(&key).len() <= 64);
+            if element.kind == kind::STRING {
+                assert!(key.len() + 4 == element.value.len());
+            }
+        }
+        assert!(!whole || inside == document.bytes().len());
+    }
+    assert!(walked <= data.len());
+});

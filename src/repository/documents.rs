@@ -1,0 +1,311 @@
+//! Walking runs of documents: all of one, one of them, and what several runs come to together. Pages and leaves are read
+//! one at a time, checked, and dropped again: a collection is never in memory whole.
+
+use super::{ChunkKind, Repository};
+use crate::error::{Error, Result};
+use crate::format::bson::{self, Document};
+use crate::format::document_key::{key, prefix};
+use crate::format::entry::{PageRef, Piece};
+use crate::format::run::{Below, LeafRef, Run, RunChild, RunPage, Sorted};
+use crate::limits::PAGE_DEPTH_MAX;
+use crate::merge::merged;
+
+/// A document as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Raw BSON.
+    pub bytes: Vec<u8>,
+}
+
+/// A page, and what the one that names it says of it.
+struct Named {
+    page: PageRef,
+    below: Below,
+}
+
+impl Named {
+    fn root(sorted: &Sorted) -> Self {
+        Self {
+            page: sorted.root,
+            below: Below {
+                documents: sorted.documents,
+                bytes: sorted.bytes,
+                range: None,
+            },
+        }
+    }
+
+    /// A page that a branch at `above` names.
+    fn child(above: PageRef, child: RunChild) -> Self {
+        Self {
+            page: PageRef {
+                id: child.id,
+                depth: above.depth - 1,
+            },
+            below: Below {
+                documents: child.documents,
+                bytes: child.bytes,
+                range: Some((child.first, child.last)),
+            },
+        }
+    }
+
+    /// Reads it; it must come to what was said of it, or a leaf that is lost would be missed by nobody.
+    fn read(&self, repository: &Repository) -> Result<RunPage> {
+        let page = repository.run_page(self.page)?;
+        let found = page.below();
+        let same = (found.documents, found.bytes) == (self.below.documents, self.below.bytes)
+            && (self.below.range.is_none() || self.below.range == found.range);
+        if same {
+            Ok(page)
+        } else {
+            Err(
+                Error::damage("a run page is not what the page above it says")
+                    .subject(format!("chunk {}", self.page.id.short())),
+            )
+        }
+    }
+}
+
+/// The documents of a run, or of its deletions, in the order of their keys; an error ends them.
+pub struct StoredDocuments<'r> {
+    repository: &'r Repository,
+    pages: Vec<Named>,
+    leaves: std::vec::IntoIter<LeafRef>,
+    leaf: std::vec::IntoIter<Stored>,
+    /// Key of the last one: what follows must come after it.
+    last: Vec<u8>,
+}
+
+impl Iterator for StoredDocuments<'_> {
+    type Item = Result<Stored>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(stored) = self.leaf.next() {
+                return Some(Ok(stored));
+            }
+            if let Err(error) = self.read_on()? {
+                self.pages.clear();
+                self.leaves = Vec::new().into_iter();
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl StoredDocuments<'_> {
+    /// Reads the next leaf or page; none at the end.
+    fn read_on(&mut self) -> Option<Result<()>> {
+        if let Some(leaf) = self.leaves.next() {
+            return Some(self.repository.leaf(&leaf).and_then(|stored| {
+                let (first, last) = (stored.first(), stored.last());
+                if first.is_some_and(|first| first.key <= self.last) {
+                    return Err(out_of_order());
+                }
+                self.last = last.map(|last| last.key.clone()).unwrap_or_default();
+                self.leaf = stored.into_iter();
+                Ok(())
+            }));
+        }
+        let named = self.pages.pop()?;
+        Some(named.read(self.repository).map(|read| match read {
+            RunPage::Leaf { leaves, .. } => self.leaves = leaves.into_iter(),
+            RunPage::Branch { children, .. } => {
+                let children = children.into_iter().rev();
+                self.pages
+                    .extend(children.map(|child| Named::child(named.page, child)));
+            }
+        }))
+    }
+}
+
+fn out_of_order() -> Error {
+    Error::damage("a leaf of documents out of order")
+}
+
+impl Repository {
+    /// One page of a run.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn run_page(&self, PageRef { id, depth }: PageRef) -> Result<RunPage> {
+        if depth > PAGE_DEPTH_MAX {
+            return Err(Error::damage("pages too deep"));
+        }
+        let page: RunPage = self.page(ChunkKind::Run, &id, "run page")?;
+        page.check()?;
+        match (&page, depth) {
+            (RunPage::Leaf { .. }, 0) | (RunPage::Branch { .. }, 1..) => Ok(page),
+            _ => Err(Error::damage(format!(
+                "run page {} at a depth where it cannot be",
+                id.short()
+            ))),
+        }
+    }
+
+    /// The documents of a leaf, which must be as many, and of such keys, as its page says.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`].
+    pub fn leaf(&self, leaf: &LeafRef) -> Result<Vec<Stored>> {
+        self.leaf_named(leaf).map_err(|error| {
+            let first = match leaf.content.first() {
+                Some(Piece::Data { id, .. }) => id.short(),
+                _ => String::new(),
+            };
+            error.or_subject(|| format!("chunk {first}"))
+        })
+    }
+
+    fn leaf_named(&self, leaf: &LeafRef) -> Result<Vec<Stored>> {
+        let mut bytes = Vec::new();
+        for piece in &leaf.content {
+            let Piece::Data { id, len } = piece else {
+                return Err(Error::damage("a leaf of documents with a hole"));
+            };
+            let chunk = self.read_chunk(ChunkKind::Data, id)?;
+            if chunk.len() != *len as usize {
+                return Err(Error::damage("a chunk is not as long as its page says")
+                    .subject(format!("chunk {}", id.short())));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let mut stored: Vec<Stored> = Vec::new();
+        for document in bson::documents(&bytes) {
+            let document = document?;
+            let key = key_of(document)?;
+            if stored.last().is_some_and(|before| before.key >= key) {
+                return Err(out_of_order());
+            }
+            stored.push(Stored {
+                key,
+                bytes: document.bytes().to_vec(),
+            });
+        }
+        let named = stored.len() == leaf.documents as usize
+            && stored
+                .first()
+                .is_some_and(|first| prefix(&first.key) == leaf.first.0)
+            && stored
+                .last()
+                .is_some_and(|last| prefix(&last.key) == leaf.last.0);
+        if named {
+            Ok(stored)
+        } else {
+            Err(Error::damage(
+                "a leaf of documents is not the one that its page names",
+            ))
+        }
+    }
+
+    /// All documents of a run, or of its deletions, in the order of their keys.
+    #[must_use]
+    pub fn stored_documents(&self, sorted: Option<&Sorted>) -> StoredDocuments<'_> {
+        StoredDocuments {
+            repository: self,
+            pages: sorted.map(Named::root).into_iter().collect(),
+            leaves: Vec::new().into_iter(),
+            leaf: Vec::new().into_iter(),
+            last: Vec::new(),
+        }
+    }
+
+    /// The document of that key in a run, or in its deletions. Only what lies on the way is read.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn stored_document(&self, sorted: &Sorted, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let named = prefix(key);
+        let mut pages = vec![Named::root(sorted)];
+        while let Some(above) = pages.pop() {
+            // Long keys may be alike as far as pages name them: then more than one is looked into.
+            match above.read(self)? {
+                RunPage::Branch { children, .. } => pages.extend(
+                    children
+                        .into_iter()
+                        .filter(|child| *child.first.0 <= *named && *named <= *child.last.0)
+                        .map(|child| Named::child(above.page, child)),
+                ),
+                RunPage::Leaf { leaves, .. } => {
+                    for leaf in leaves
+                        .iter()
+                        .filter(|leaf| *leaf.first.0 <= *named && *named <= *leaf.last.0)
+                    {
+                        let mut stored = self.leaf(leaf)?;
+                        let found = stored.binary_search_by(|stored| (*stored.key).cmp(key));
+                        if let Ok(at) = found {
+                            return Ok(Some(stored.swap_remove(at).bytes));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What runs, newest first, come to together: of each key what the newest of them that knows it says. An error ends
+    /// it: what older runs say of the keys behind it may be long out of date.
+    pub fn collection<'r>(
+        &'r self,
+        runs: &[Run],
+    ) -> impl Iterator<Item = Result<Stored>> + use<'r> {
+        // What a run deleted it deleted before it added.
+        let streams = runs
+            .iter()
+            .flat_map(|run| [(&run.documents, true), (&run.deleted, false)])
+            .map(|(sorted, there)| {
+                let stored = self.stored_documents(sorted.as_ref());
+                stored.map(move |stored| stored.map(|stored| (stored, there)))
+            });
+        let all = merged(streams.collect(), |(stored, _)| stored.key.clone());
+        let (mut before, mut broken): (Option<Vec<u8>>, bool) = (None, false);
+        all.map_while(move |next| {
+            if broken {
+                return None;
+            }
+            broken = next.is_err();
+            Some(next)
+        })
+        .filter_map(move |next| match next {
+            Err(error) => Some(Err(error)),
+            Ok((stored, _)) if before.as_ref() == Some(&stored.key) => None,
+            Ok((stored, there)) => {
+                before = Some(stored.key.clone());
+                there.then_some(Ok(stored))
+            }
+        })
+    }
+
+    /// The document of that key in a collection of these runs, newest first.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn collection_document(&self, runs: &[Run], key: &[u8]) -> Result<Option<Vec<u8>>> {
+        for run in runs {
+            for (sorted, there) in [(&run.documents, true), (&run.deleted, false)] {
+                let found = match sorted {
+                    Some(sorted) => self.stored_document(sorted, key)?,
+                    None => None,
+                };
+                if let Some(bytes) = found {
+                    return Ok(there.then_some(bytes));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The key of a document, which must have an `_id`.
+///
+/// # Errors
+/// [`crate::error::Kind::Damage`] where it has none.
+pub fn key_of(document: Document<'_>) -> Result<Vec<u8>> {
+    match document.get(b"_id")? {
+        Some(id) => Ok(key(&id)),
+        None => Err(Error::damage("a document without an _id")),
+    }
+}
