@@ -3,7 +3,7 @@
 //! A snapshot reads more than memory holds, and each page of it that stays in the cache pushes out a page that the
 //! machine's own service would have asked for again. Since 6.14 Linux can be asked to drop the pages that a read
 //! brought in, and only these (`RWF_DONTCACHE`): what somebody else had in the cache stays there, which no advice after
-//! the fact could promise. Where the system or the file system cannot, it is an ordinary read: such pages were used
+//! the fact could promise. What is written is not spared: new packs stay cached until the system wants the room. Where the system or the file system cannot, it is an ordinary read: such pages were used
 //! once and go first.
 
 use std::io::IoSliceMut;
