@@ -44,6 +44,14 @@ pub const TREE_DEPTH_MAX: usize = 65_536;
 
 /// *format*: bytes of one BSON document: what MongoDB stores (16 MiB), and the 16 KiB more that it allows itself.
 pub const DOCUMENT_BYTES_MAX: usize = (16 << 20) + (16 << 10);
+/// Bytes of one answer of a MongoDB server: the longest message that it sends.
+pub const ANSWER_BYTES_MAX: usize = 48_000_000;
+/// *format*: bytes of the name of a database, a dot, and that of a collection. MongoDB's own limit is 255.
+pub const NAMESPACE_BYTES_MAX: usize = 1024;
+/// *format*: runs of one collection.
+pub const RUNS_MAX: usize = 1024;
+/// *format*: indexes of one collection. MongoDB's own limit is 64.
+pub const INDEXES_MAX: usize = 1024;
 
 /// Files of at most this many bytes stand in the tree page itself.
 pub const INLINE_FILE_BYTES: usize = 256;
@@ -75,6 +83,8 @@ pub const PAGE_ENTRIES_MIN: usize = 64;
 pub const PAGE_ENTRIES_TARGET: usize = 2048;
 /// A page ends where these bits of an entry's hash are all zero: one in 256.
 pub const PAGE_CUT_MASK: u64 = 0xFF;
+/// A page of a catalogue ends where these bits of a namespace's hash are all zero: one in 16.
+pub const CATALOGUE_CUT_MASK: u64 = 0xF;
 /// A leaf of documents holds at least so many bytes before its cut is looked for.
 pub const LEAF_BYTES_MIN: usize = 2 << 10;
 /// A leaf of documents comes to about this many bytes.

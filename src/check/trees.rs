@@ -7,8 +7,10 @@ use super::moved::Newer;
 use super::{Lost, Named, Report};
 use crate::error::{Error, Result};
 use crate::format::codec;
+use crate::format::deployment::{CataloguePage, Collection};
 use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{ListPage, TreePage};
+use crate::format::run::RunPage;
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::{ChunkId, PackId, SnapshotId};
 use crate::index::Location;
@@ -63,7 +65,7 @@ pub fn needed_packs(
 struct Waiting {
     page: PageRef,
     kind: ChunkKind,
-    /// File bytes that a list page must stand for; none for a tree page.
+    /// Bytes of a file, or of documents, that a page must stand for; none where nobody says.
     bytes: Option<u64>,
     /// `snapshot:path` that it belongs to.
     place: String,
@@ -119,9 +121,24 @@ fn walked<'c>(
         walk.standing = facts.standing;
         walk.asked = false;
         walk.lacking = 0;
-        for SourceRecord::Files { root, .. } in &snapshot.sources {
+        for source in &snapshot.sources {
             let place = format!("{}:", snapshot.id.short());
-            walk.tree(root, place)?;
+            match source {
+                SourceRecord::Files { root, .. } => {
+                    let mut waiting = Vec::new();
+                    walk.entry(root, place, &mut waiting)?;
+                    walk.pages(waiting)?;
+                }
+                SourceRecord::Mongo(deployment) => {
+                    let top = deployment.catalogue.map(|page| Waiting {
+                        page,
+                        kind: ChunkKind::Catalogue,
+                        bytes: None,
+                        place,
+                    });
+                    walk.pages(top.into_iter().collect())?;
+                }
+            }
         }
         if walk.lacking > 0 {
             let what = match walk.standing {
@@ -136,9 +153,8 @@ fn walked<'c>(
 }
 
 impl Walk<'_> {
-    fn tree(&mut self, root: &Entry, place: String) -> Result<()> {
-        let mut waiting = Vec::new();
-        self.entry(root, place, &mut waiting)?;
+    /// Looks at these pages and all below them.
+    fn pages(&mut self, mut waiting: Vec<Waiting>) -> Result<()> {
         while let Some(next) = waiting.pop() {
             self.progress.go_on()?;
             if self.seen.insert(&next.page.id, ()).is_some() {
@@ -200,7 +216,6 @@ impl Walk<'_> {
             place,
         } = waiting;
         self.chunk(id, None)?;
-        let bytes = self.repository.read_chunk(*kind, id)?;
         let below = |id: ChunkId, bytes: Option<u64>| Waiting {
             page: PageRef {
                 id,
@@ -212,7 +227,41 @@ impl Walk<'_> {
         };
         let wrong_depth =
             || Error::damage(format!("page {} at a depth where it cannot be", id.short()));
-        if *kind == ChunkKind::Tree {
+        if *kind == ChunkKind::Catalogue {
+            match self.repository.catalogue_page(waiting.page)? {
+                CataloguePage::Leaf(collections) => {
+                    let of = |collection: &Collection| format!("{place}{}", collection.namespace);
+                    more.extend(collections.iter().flat_map(|collection| {
+                        let runs = collection.runs.iter();
+                        let sorted = runs.flat_map(|run| run.documents.iter().chain(&run.deleted));
+                        sorted.map(|sorted| Waiting {
+                            page: sorted.root,
+                            kind: ChunkKind::Run,
+                            bytes: Some(sorted.bytes),
+                            place: of(collection),
+                        })
+                    }));
+                }
+                CataloguePage::Branch(children) => {
+                    more.extend(children.iter().map(|child| below(child.id, None)));
+                }
+            }
+        } else if *kind == ChunkKind::Run {
+            let page = self.repository.run_page(waiting.page)?;
+            adds_up(std::iter::once(page.below().bytes), *expected)?;
+            match page {
+                RunPage::Leaf { leaves, .. } => {
+                    leaves
+                        .iter()
+                        .try_for_each(|leaf| self.pieces(&leaf.content))?;
+                }
+                RunPage::Branch { children, .. } => {
+                    let children = children.iter();
+                    more.extend(children.map(|child| below(child.id, Some(child.bytes))));
+                }
+            }
+        } else if *kind == ChunkKind::Tree {
+            let bytes = self.repository.read_chunk(*kind, id)?;
             let page: TreePage = codec::decode(&bytes, CHUNK_BYTES_MAX, "tree page")?;
             page.check()?;
             match (page, depth) {
@@ -228,6 +277,7 @@ impl Walk<'_> {
                 _ => return Err(wrong_depth()),
             }
         } else {
+            let bytes = self.repository.read_chunk(*kind, id)?;
             let page: ListPage = codec::decode(&bytes, CHUNK_BYTES_MAX, "list page")?;
             page.check()?;
             match (page, depth) {
@@ -321,7 +371,7 @@ fn adds_up(mut bytes: impl Iterator<Item = u64>, expected: Option<u64>) -> Resul
     let sum = bytes.try_fold(0u64, u64::checked_add);
     match expected {
         Some(expected) if sum != Some(expected) => Err(Error::damage(
-            "the pieces of a file do not add up to its size",
+            "what a page stands for does not add up to what the one above it says",
         )),
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@
 //! its top-level elements are, and which of them is `_id`; all else are bytes.
 
 use crate::error::{Error, Result};
-use crate::limits::DOCUMENT_BYTES_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, DOCUMENT_BYTES_MAX};
 
 /// The shortest document: its length and its end.
 const SHORTEST: usize = 5;
@@ -68,8 +68,12 @@ impl<'a> Document<'a> {
     /// [`crate::error::Kind::Damage`] where none begins there: too short, longer than
     /// [`DOCUMENT_BYTES_MAX`], without its end.
     pub fn first(bytes: &'a [u8]) -> Result<(Self, &'a [u8])> {
+        Self::first_of(bytes, DOCUMENT_BYTES_MAX)
+    }
+
+    fn first_of(bytes: &'a [u8], most: usize) -> Result<(Self, &'a [u8])> {
         let length = length(bytes).ok_or_else(|| broken("its length is missing or negative"))?;
-        if !(SHORTEST..=DOCUMENT_BYTES_MAX).contains(&length) {
+        if !(SHORTEST..=most).contains(&length) {
             return Err(broken(&format!("{length} bytes are no length of one")));
         }
         let (own, rest) = bytes
@@ -86,7 +90,19 @@ impl<'a> Document<'a> {
     /// # Errors
     /// As [`Document::first`], and where something follows.
     pub fn whole(bytes: &'a [u8]) -> Result<Self> {
-        match Self::first(bytes)? {
+        Self::whole_of(bytes, DOCUMENT_BYTES_MAX)
+    }
+
+    /// As [`Document::whole`], of a server's answer, which holds documents and is longer than each of them.
+    ///
+    /// # Errors
+    /// As [`Document::whole`], with [`ANSWER_BYTES_MAX`] for its limit.
+    pub fn answer(bytes: &'a [u8]) -> Result<Self> {
+        Self::whole_of(bytes, ANSWER_BYTES_MAX)
+    }
+
+    fn whole_of(bytes: &'a [u8], most: usize) -> Result<Self> {
+        match Self::first_of(bytes, most)? {
             (own, []) => Ok(own),
             _ => Err(broken("something follows it")),
         }

@@ -102,6 +102,15 @@ fn characters(value: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
+/// Whether two keys are those of numbers that are equal but for their type.
+#[must_use]
+pub fn same_number(left: &[u8], right: &[u8]) -> bool {
+    // The group, the value as a double, and how far above it lies.
+    let value =
+        |key: &[u8]| (key.first() == Some(&0x0B)).then(|| key.get(..11).map(<[u8]>::to_vec))?;
+    value(left).is_some_and(|own| value(right) == Some(own))
+}
+
 /// As much of a key as a page names.
 #[must_use]
 pub fn prefix(key: &[u8]) -> &[u8] {
@@ -215,6 +224,14 @@ mod tests {
             }
         }
         assert!(zeros.iter().all(|zero| ones.iter().all(|one| zero < one)));
+        for (number, one) in ones.iter().enumerate() {
+            assert!(ones.iter().all(|other| same_number(one, other)));
+            assert!(!same_number(one, &zeros[number]) && !same_number(one, &double(1.5)));
+        }
+        let text = string(kind::STRING, "a");
+        assert!(
+            zeros.iter().all(|zero| same_number(zero, &zeros[0])) && !same_number(&text, &text)
+        );
         // Two NaNs of different bits.
         let nan = f64::from_bits(f64::NAN.to_bits() | 1);
         assert_ne!(double(f64::NAN), double(nan));

@@ -21,17 +21,20 @@ pub enum ChunkKind {
     Xattr = 5,
     /// A page of a run of documents.
     Run = 6,
+    /// A page of a catalogue of collections.
+    Catalogue = 7,
 }
 
 impl ChunkKind {
     /// All kinds.
-    pub const ALL: [ChunkKind; 6] = [
+    pub const ALL: [ChunkKind; 7] = [
         ChunkKind::Data,
         ChunkKind::Tree,
         ChunkKind::Hint,
         ChunkKind::List,
         ChunkKind::Xattr,
         ChunkKind::Run,
+        ChunkKind::Catalogue,
     ];
 
     /// Data and metadata never share a pack.
@@ -39,9 +42,11 @@ impl ChunkKind {
     pub fn class(self) -> PackClass {
         match self {
             ChunkKind::Data | ChunkKind::Xattr => PackClass::Data,
-            ChunkKind::Tree | ChunkKind::Hint | ChunkKind::List | ChunkKind::Run => {
-                PackClass::Metadata
-            }
+            ChunkKind::Tree
+            | ChunkKind::Hint
+            | ChunkKind::List
+            | ChunkKind::Run
+            | ChunkKind::Catalogue => PackClass::Metadata,
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod bson;
 pub mod codec;
+pub mod deployment;
 pub mod document_key;
 pub mod entry;
 pub mod extension;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::deployment::Deployment;
 use super::entry::{Entry, Node};
 use super::extension::{self, Extension};
 use crate::clock::Nanos;
@@ -137,6 +138,8 @@ pub enum SourceRecord {
         /// Topmost hint page of `/`.
         hints: Option<ChunkId>,
     },
+    /// A MongoDB deployment.
+    Mongo(Box<Deployment>),
 }
 
 /// Something that could not be read as it should be.
@@ -180,7 +183,7 @@ pub struct Counters {
 /// How much a snapshot's tree holds, every name counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Non-directories.
+    /// Non-directories, and documents.
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
@@ -241,13 +244,33 @@ impl Snapshot {
     #[must_use]
     pub fn extent(&self) -> Extent {
         let mut extent = Extent::default();
-        for SourceRecord::Files { root, .. } in &self.sources {
-            if let Node::Directory(directory) = &root.node {
-                extent.files = extent.files.saturating_add(directory.files);
-                extent.bytes = extent.bytes.saturating_add(directory.bytes);
-            }
+        for source in &self.sources {
+            let (files, bytes) = match source {
+                SourceRecord::Files { root, .. } => match &root.node {
+                    Node::Directory(directory) => (directory.files, directory.bytes),
+                    _ => (0, 0),
+                },
+                SourceRecord::Mongo(deployment) => (deployment.documents, deployment.bytes),
+            };
+            extent.files = extent.files.saturating_add(files);
+            extent.bytes = extent.bytes.saturating_add(bytes);
         }
         extent
+    }
+
+    /// Whether there is a tree of files in it.
+    #[must_use]
+    pub fn holds_files(&self) -> bool {
+        let files = |source: &SourceRecord| matches!(source, SourceRecord::Files { .. });
+        self.sources.iter().any(files)
+    }
+
+    /// The deployments in it, in the order in which they were asked for.
+    pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
+        self.sources.iter().filter_map(|source| match source {
+            SourceRecord::Mongo(deployment) => Some(&**deployment),
+            SourceRecord::Files { .. } => None,
+        })
     }
 
     /// The damaged snapshot that this one was made from by repair.
@@ -285,7 +308,13 @@ impl Snapshot {
             ));
         }
         for source in &self.sources {
-            let SourceRecord::Files { root, .. } = source;
+            let root = match source {
+                SourceRecord::Files { root, .. } => root,
+                SourceRecord::Mongo(deployment) => {
+                    deployment.check()?;
+                    continue;
+                }
+            };
             if root.name != b"/" || !matches!(root.node, Node::Directory(_)) {
                 return Err(Error::damage("a snapshot whose root is no directory"));
             }

@@ -3,6 +3,7 @@
 
 mod dir;
 pub mod holes;
+mod nameless;
 mod names;
 pub mod owners;
 pub mod passing;
@@ -12,5 +13,6 @@ pub mod xattr;
 pub use dir::{Dir, Identity};
 #[cfg(test)]
 pub(crate) use dir::{close_all, tests::alone};
+pub use nameless::nameless;
 pub use names::{Lister, Names};
 pub use stat::{Stat, StatKind, of_descriptor, of_member};

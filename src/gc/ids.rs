@@ -6,14 +6,14 @@
 //! chunk that nobody seems to need. A look-up reads one block of that; a small set never leaves memory, and where there is no cache
 //! folder, or no room in it, memory has to do. Per id the memory holds two bits and a share of a block's first id.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
-use crate::id::{ChunkId, to_hex};
+use crate::fs::nameless;
+use crate::id::ChunkId;
 use crate::merge::merged;
 
 /// Ids in memory at which a run is laid down: 4 MiB.
@@ -368,22 +368,6 @@ fn once(mut ids: Vec<u128>) -> Vec<u128> {
 /// The ids of all runs in order, doubles one after the other.
 fn all(runs: &[Run]) -> impl Iterator<Item = Result<u128>> + '_ {
     merged(runs.iter().map(Run::stream).collect(), |id| *id)
-}
-
-/// A file that goes with whoever holds it.
-fn nameless(folder: &Path) -> Result<File> {
-    // A name that the index cache clears away too, should we die between the two steps.
-    let path = folder.join(format!("{}.tmp", to_hex(&random::array::<8>()?)));
-    let io = |error| Error::io("create", &path, error);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io)?;
-    std::fs::remove_file(&path).map_err(io)?;
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use super::ids::{Ids, short};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
+use crate::format::deployment::CataloguePage;
 use crate::format::entry::{Content, Entry, Node, Piece, XattrValue};
 use crate::format::page::{HintPage, ListPage, TreePage};
 use crate::format::run::RunPage;
@@ -189,9 +190,17 @@ impl Live {
     }
 
     fn roots(&mut self, snapshot: &Snapshot, waiting: &mut Waiting) {
-        for SourceRecord::Files { root, hints, .. } in &snapshot.sources {
-            entry(root, waiting);
-            waiting.extend(hints.map(|id| (ChunkKind::Hint, id)));
+        for source in &snapshot.sources {
+            match source {
+                SourceRecord::Files { root, hints, .. } => {
+                    entry(root, waiting);
+                    waiting.extend(hints.map(|id| (ChunkKind::Hint, id)));
+                }
+                SourceRecord::Mongo(deployment) => {
+                    let top = deployment.catalogue;
+                    waiting.extend(top.map(|page| (ChunkKind::Catalogue, page.id)));
+                }
+            }
         }
     }
 }
@@ -259,6 +268,20 @@ fn page(
                     content.for_each(|content| pieces(content, waiting));
                 }
                 RunPage::Branch { children, .. } => {
+                    waiting.extend(children.iter().map(|child| (kind, child.id)));
+                }
+            }
+        }
+        ChunkKind::Catalogue => {
+            let page: CataloguePage = codec::decode(&bytes, max, "catalogue page")?;
+            page.check()?;
+            match page {
+                CataloguePage::Leaf(collections) => {
+                    let runs = collections.iter().flat_map(|each| &each.runs);
+                    let sorted = runs.flat_map(|run| run.documents.iter().chain(&run.deleted));
+                    waiting.extend(sorted.map(|sorted| (ChunkKind::Run, sorted.root.id)));
+                }
+                CataloguePage::Branch(children) => {
                     waiting.extend(children.iter().map(|child| (kind, child.id)));
                 }
             }

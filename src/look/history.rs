@@ -134,6 +134,9 @@ struct Finder<'f> {
 
 impl Finder<'_> {
     fn find(&mut self, snapshot: &Snapshot) -> Result<Option<Rc<Listed>>> {
+        if !snapshot.holds_files() {
+            return Ok(None);
+        }
         let mut here = Some(self.repository.root(snapshot)?);
         let mut way = Vec::new();
         let mut found = None;

@@ -89,7 +89,9 @@ pub fn run(
 /// Oldest first, each once.
 fn chosen(repository: &Repository, options: &FindOptions) -> Result<Vec<Snapshot>> {
     if options.snapshots.is_empty() {
-        return select::list(repository, &options.filter);
+        let mut all = select::list(repository, &options.filter)?;
+        all.retain(Snapshot::holds_files);
+        return Ok(all);
     }
     let mut snapshots = options
         .snapshots

@@ -1,25 +1,29 @@
 //! Taking a snapshot: choose a parent, take everything, commit.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::select;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
+pub use crate::format::deployment::Moment;
 use crate::format::records::SessionPurpose;
 use crate::format::snapshot::{
     Counters, Features, GitState, PathBytes, Problem, Snapshot, SnapshotKind, SourceRecord, State,
 };
-use crate::id::SnapshotId;
+use crate::id::{PackId, SnapshotId};
 use crate::limits::SNAPSHOT_WORDS_MAX;
 use crate::progress::Progress;
 use crate::repository::{Facts, Repository, Session, Standing, WriterOptions};
 pub use crate::retention::Shrunken;
 use crate::retention::{Candidate, judge};
 pub use crate::seal::Compression;
-use crate::snapshot::{TakeOptions, Taken, Trust, take};
+use crate::snapshot::{TakeOptions, Taken, TakenDeployment, Trust, take, take_deployment};
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
 use crate::source::files::{FilesSource, LeftOut, absolute};
+pub use crate::source::mongo::Selection;
+use crate::source::mongo::Server;
 use crate::source::stream::StreamSource;
 
 /// What to read.
@@ -46,6 +50,10 @@ pub enum Input {
 pub struct SnapshotOptions {
     /// What to read.
     pub input: Input,
+    /// MongoDB deployments to read too, by their addresses: `mongodb://` or `mongodb+srv://`.
+    pub databases: Vec<String>,
+    /// Which collections of them; the database that an address names is taken alone.
+    pub collections: Selection,
     /// What to leave out.
     pub excludes: Excludes,
     /// Which parent to compare with.
@@ -92,6 +100,8 @@ pub struct SnapshotSummary {
     pub shrunken: Option<Shrunken>,
     /// Work done.
     pub counters: Counters,
+    /// The deployments in it, in the order in which they were asked for.
+    pub deployments: Vec<DeploymentSummary>,
     /// Where the source tree's git stood.
     pub git: Option<GitState>,
     /// When it started.
@@ -102,9 +112,27 @@ pub struct SnapshotSummary {
     pub seconds: f64,
 }
 
+/// What was done of one MongoDB deployment.
+#[derive(Debug, Clone)]
+pub struct DeploymentSummary {
+    /// Its address, without what is secret in it.
+    pub address: String,
+    /// Which time it shows.
+    pub moment: Moment,
+    /// Collections, views and time series in it.
+    pub collections: u64,
+    /// Documents in it, as far as they were counted.
+    pub documents: u64,
+    /// Collections of which everything was read.
+    pub collections_read: u64,
+    /// Documents that were read.
+    pub documents_read: u64,
+}
+
 /// A source with what is recorded of it.
 struct Opened {
-    source: Box<dyn Source>,
+    source: Option<Box<dyn Source>>,
+    servers: Vec<Server>,
     outcome: Option<crate::source::stream::Outcome>,
     paths: Vec<PathBytes>,
     git: Option<GitState>,
@@ -179,11 +207,10 @@ fn attempt(
         SnapshotKind::Full
     };
     let root = parent.as_ref().and_then(|parent| {
-        let files = parent
-            .sources
-            .iter()
-            .map(|SourceRecord::Files { root, hints, .. }| ((**root).clone(), *hints));
-        files.into_iter().next()
+        parent.sources.iter().find_map(|source| match source {
+            SourceRecord::Files { root, hints, .. } => Some(((**root).clone(), *hints)),
+            SourceRecord::Mongo(_) => None,
+        })
     });
     let take_options = TakeOptions {
         writer: WriterOptions {
@@ -195,24 +222,48 @@ fn attempt(
             ignore_ctime: options.ignore_ctime,
         },
     };
-    let taken = take(
-        repository,
-        session,
-        &mut *opened.source,
-        root,
-        take_options,
-        progress,
-    )?;
-    if let Some(outcome) = &opened.outcome {
-        outcome.check()?;
+    let mut whole = Whole::default();
+    if let Some(source) = &mut opened.source {
+        let taken = take(
+            repository,
+            session,
+            &mut **source,
+            root,
+            take_options,
+            progress,
+        )?;
+        if let Some(outcome) = &opened.outcome {
+            outcome.check()?;
+        }
+        whole.files(taken);
     }
-    let Taken {
-        tree,
+    for (number, server) in opened.servers.iter().enumerate() {
+        let of_parent = parent
+            .as_ref()
+            .and_then(|parent| parent.deployments().nth(number));
+        let selection = Selection {
+            database: server.database().map(str::to_owned),
+            ..options.collections.clone()
+        };
+        let taken = take_deployment(
+            repository,
+            session,
+            server,
+            &selection,
+            of_parent,
+            take_options.writer,
+            progress,
+        )?;
+        whole.deployment(server, taken);
+    }
+    let Whole {
+        sources,
         counters,
         problems,
         problem_count,
         relied,
-    } = taken;
+        deployments,
+    } = whole;
     let state = if problem_count == 0 {
         State::Complete
     } else {
@@ -235,12 +286,8 @@ fn attempt(
         user,
         tags,
         paths: opened.paths,
-        excludes: options.excludes.words(),
-        sources: vec![SourceRecord::Files {
-            root: Box::new(tree.root),
-            owner: tree.owner,
-            hints: tree.hints,
-        }],
+        excludes: words(options),
+        sources,
         state,
         problems,
         problem_count,
@@ -270,6 +317,7 @@ fn attempt(
         problem_count,
         shrunken,
         counters,
+        deployments,
         git: snapshot.git,
         started,
         finished,
@@ -282,12 +330,7 @@ fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Resul
     let words: usize = options.tags.iter().map(String::len).sum::<usize>()
         + options.host.len()
         + options.user.len()
-        + options
-            .excludes
-            .words()
-            .iter()
-            .map(String::len)
-            .sum::<usize>();
+        + words(options).iter().map(String::len).sum::<usize>();
     if words > SNAPSHOT_WORDS_MAX {
         return Err(Error::new(
             Kind::Limit,
@@ -303,7 +346,22 @@ fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Resul
         }
         vec![PathBytes(path)]
     };
+    let servers: Vec<Server> = options
+        .databases
+        .iter()
+        .map(|address| Server::connect(address))
+        .collect::<Result<_>>()?;
+    let of_servers = servers
+        .iter()
+        .map(|server| PathBytes(server.address().as_bytes().to_vec()));
     match &options.input {
+        Input::Paths(paths) if paths.is_empty() => Ok(Opened {
+            source: None,
+            outcome: None,
+            paths: of_servers.collect(),
+            git: None,
+            servers,
+        }),
         Input::Paths(paths) => {
             let mut left_out = Vec::new();
             if let Some(folder) = repository.storage().local_path() {
@@ -314,32 +372,107 @@ fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Resul
             }
             let git = paths.first().and_then(|path| git_state(path));
             let source = FilesSource::new(paths, &options.excludes, left_out)?;
-            let paths = recorded(source.paths());
+            let mut paths = recorded(source.paths());
+            paths.extend(of_servers);
             Ok(Opened {
-                source: Box::new(source),
+                source: Some(Box::new(source)),
                 outcome: None,
                 paths,
                 git,
+                servers,
             })
         }
         Input::Stdin { filename } => {
             let source = StreamSource::stdin(filename, now)?;
             Ok(Opened {
                 outcome: Some(source.outcome()),
-                source: Box::new(source),
-                paths: named(filename),
+                source: Some(Box::new(source)),
+                paths: named(filename).into_iter().chain(of_servers).collect(),
                 git: None,
+                servers,
             })
         }
         Input::Command { argv, filename } => {
             let source = StreamSource::command(argv, filename, now)?;
             Ok(Opened {
                 outcome: Some(source.outcome()),
-                source: Box::new(source),
-                paths: named(filename),
+                source: Some(Box::new(source)),
+                paths: named(filename).into_iter().chain(of_servers).collect(),
                 git: None,
+                servers,
             })
         }
+    }
+}
+
+/// What was left out, as typed.
+fn words(options: &SnapshotOptions) -> Vec<String> {
+    let mut words = options.excludes.words();
+    let collections = &options.collections;
+    for (flag, patterns) in [
+        ("--ns-include", &collections.include),
+        ("--ns-exclude", &collections.exclude),
+    ] {
+        words.extend(patterns.iter().map(|pattern| format!("{flag} {pattern}")));
+    }
+    words
+}
+
+/// What several sources come to together.
+#[derive(Default)]
+struct Whole {
+    sources: Vec<SourceRecord>,
+    counters: Counters,
+    problems: Vec<Problem>,
+    problem_count: u64,
+    relied: HashSet<PackId>,
+    deployments: Vec<DeploymentSummary>,
+}
+
+impl Whole {
+    fn files(&mut self, taken: Taken) {
+        self.counters = taken.counters;
+        self.problems = taken.problems;
+        self.problem_count = taken.problem_count;
+        self.relied = taken.relied;
+        self.sources.push(SourceRecord::Files {
+            root: Box::new(taken.tree.root),
+            owner: taken.tree.owner,
+            hints: taken.tree.hints,
+        });
+    }
+
+    fn deployment(&mut self, server: &Server, taken: TakenDeployment) {
+        let TakenDeployment {
+            deployment,
+            counters,
+            collections_read,
+            documents_read,
+            relied,
+        } = taken;
+        for (all, own) in [
+            (&mut self.counters.bytes_processed, counters.bytes_processed),
+            (&mut self.counters.bytes_read, counters.bytes_read),
+            (&mut self.counters.data_chunks, counters.data_chunks),
+            (&mut self.counters.tree_chunks, counters.tree_chunks),
+            (&mut self.counters.data_added, counters.data_added),
+            (
+                &mut self.counters.data_added_packed,
+                counters.data_added_packed,
+            ),
+        ] {
+            *all = all.saturating_add(own);
+        }
+        self.relied.extend(relied);
+        self.deployments.push(DeploymentSummary {
+            address: server.address().to_owned(),
+            moment: deployment.moment,
+            collections: deployment.collections,
+            documents: deployment.documents,
+            collections_read,
+            documents_read,
+        });
+        self.sources.push(SourceRecord::Mongo(Box::new(deployment)));
     }
 }
 

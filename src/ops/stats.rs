@@ -133,9 +133,11 @@ pub fn run(
     add_chunks(repository, &mut stats, progress)?;
     if !stats.snapshots.is_empty() || name != "latest" {
         let snapshot = select::one(repository, name, filter)?;
-        let root = repository.root(&snapshot)?;
-        let largest = crate::look::largest(repository, &root, PARTS, progress)?;
-        stats.largest = Some((snapshot, largest));
+        if snapshot.holds_files() {
+            let root = repository.root(&snapshot)?;
+            let largest = crate::look::largest(repository, &root, PARTS, progress)?;
+            stats.largest = Some((snapshot, largest));
+        }
     }
     Ok(stats)
 }

@@ -46,8 +46,10 @@ pub fn mend(
     let mut damaged = Vec::new();
     for (snapshot, _) in &living {
         let mut whole = true;
-        for SourceRecord::Files { root, .. } in &snapshot.sources {
-            whole = whole && remains.is_whole_below(root)?;
+        for source in &snapshot.sources {
+            if let SourceRecord::Files { root, .. } = source {
+                whole = whole && remains.is_whole_below(root)?;
+            }
         }
         if !whole {
             damaged.push(snapshot);
@@ -186,7 +188,11 @@ fn take(
     let mut putter = Putter { repository, writer };
     let mut account = Account::default();
     let mut sources = Vec::new();
-    for SourceRecord::Files { root, owner, hints } in &original.sources {
+    for source in &original.sources {
+        let SourceRecord::Files { root, owner, hints } = source else {
+            sources.push(source.clone());
+            continue;
+        };
         let (root, hints) = remains.take(&mut putter, session, root, *hints, &mut account)?;
         sources.push(SourceRecord::Files {
             root: Box::new(root),

@@ -252,6 +252,17 @@ impl Repository {
         &'r self,
         runs: &[Run],
     ) -> impl Iterator<Item = Result<Stored>> + use<'r> {
+        self.newest(runs).filter_map(|next| {
+            next.map(|(stored, there)| there.then_some(stored))
+                .transpose()
+        })
+    }
+
+    /// As [`Repository::collection`], with what was deleted: then it is no document but its `_id`, and not there.
+    pub fn newest<'r>(
+        &'r self,
+        runs: &[Run],
+    ) -> impl Iterator<Item = Result<(Stored, bool)>> + use<'r> {
         // What a run deleted it deleted before it added.
         let streams = runs
             .iter()
@@ -269,13 +280,13 @@ impl Repository {
             broken = next.is_err();
             Some(next)
         })
-        .filter_map(move |next| match next {
-            Err(error) => Some(Err(error)),
-            Ok((stored, _)) if before.as_ref() == Some(&stored.key) => None,
-            Ok((stored, there)) => {
+        .filter(move |next| match next {
+            Ok((stored, _)) if before.as_ref() == Some(&stored.key) => false,
+            Ok((stored, _)) => {
                 before = Some(stored.key.clone());
-                there.then_some(Ok(stored))
+                true
             }
+            Err(_) => true,
         })
     }
 

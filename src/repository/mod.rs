@@ -5,6 +5,7 @@
 
 mod admin;
 mod annotations;
+mod catalogue;
 mod create;
 mod documents;
 mod key_file;

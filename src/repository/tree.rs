@@ -327,11 +327,10 @@ impl Repository {
     /// # Errors
     /// [`Kind::NotFound`] where the snapshot holds no files.
     pub fn root(&self, snapshot: &Snapshot) -> Result<Listed> {
-        let files = snapshot
-            .sources
-            .iter()
-            .map(|SourceRecord::Files { root, owner, .. }| (root, owner))
-            .next();
+        let files = snapshot.sources.iter().find_map(|source| match source {
+            SourceRecord::Files { root, owner, .. } => Some((root, owner)),
+            SourceRecord::Mongo(_) => None,
+        });
         let (root, [user, group]) = files.ok_or_else(|| {
             Error::new(Kind::NotFound, "this snapshot holds no files").subject(snapshot.id.short())
         })?;

@@ -10,7 +10,7 @@ use crate::ops::check::{self, CheckOptions};
 use crate::ops::forget::{self, ForgetOptions, Grouping};
 use crate::ops::prune::{self, PruneOptions};
 use crate::ops::select::Filter;
-use crate::ops::snapshot::{self, Input, SnapshotOptions};
+use crate::ops::snapshot::{self, Input, Selection, SnapshotOptions};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::size;
@@ -75,6 +75,8 @@ fn take(
     tags.push(source.tag());
     let options = SnapshotOptions {
         input,
+        databases: Vec::new(),
+        collections: Selection::default(),
         excludes: source.excludes.clone(),
         kind: source.kind,
         host: source.host.clone().unwrap_or_else(|| bench.host.to_owned()),

@@ -52,7 +52,7 @@ impl FrameSealer {
         let mut codec = Codec::Raw;
         if let Some(compressor) = &mut self.compressor {
             stored.resize(NONCE + zstd::zstd_safe::compress_bound(raw.len()) + TAG, 0);
-            let mut shrink = |compressor: &mut Compressor<'_>| {
+            let mut shrink = |compressor: &mut Compressor<'_>| -> Result<Option<usize>> {
                 let written = compressor
                     .compress_to_buffer(raw, &mut stored[NONCE..])
                     .map_err(|error| {

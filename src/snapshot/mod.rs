@@ -7,6 +7,8 @@
 //! have threads of their own behind the repository's writer. Everything between is bounded, and everything that
 //! decides what is stored happens in one order, so the same tree gives the same pages every time.
 
+mod catalogue;
+mod deployment;
 mod documents;
 mod levels;
 mod list;
@@ -15,11 +17,14 @@ mod pages;
 mod put;
 mod read;
 mod sink;
+mod sorter;
 
 use std::collections::HashSet;
 
 use crossbeam_channel::{Receiver, bounded};
 
+pub use catalogue::store_catalogue;
+pub use deployment::{TakenDeployment, take_deployment, unplaced};
 pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;

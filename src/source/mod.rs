@@ -6,6 +6,7 @@
 
 pub mod excludes;
 pub mod files;
+pub mod mongo;
 pub mod stream;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use duramen::error::Result;
 use duramen::format::records::Chunking;
 use duramen::format::snapshot::SnapshotKind;
 use duramen::ops;
-use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions, SnapshotSummary};
+use duramen::ops::snapshot::{Excludes, Input, Selection, SnapshotOptions, SnapshotSummary};
 use duramen::progress::Silent;
 use duramen::repository::{Credential, Environment, Repository, create, new_key_file};
 use duramen::seal::Compression;
@@ -46,6 +46,8 @@ pub fn environment(cache: Option<PathBuf>) -> Environment {
 pub fn options(path: &Path) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
+        databases: Vec::new(),
+        collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,
         host: String::new(),

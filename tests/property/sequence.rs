@@ -13,7 +13,7 @@ use duramen::ops::init::new_key_file;
 use duramen::ops::open::{Credential, OpenOptions};
 use duramen::ops::restore::{Overwrite, RestoreOptions};
 use duramen::ops::select::Filter;
-use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions};
+use duramen::ops::snapshot::{Excludes, Input, Selection, SnapshotOptions};
 use duramen::ops::{check, init, open, restore, select, snapshot};
 use duramen::progress::Silent;
 use duramen::repository::{Repository, Standing};
@@ -160,6 +160,8 @@ impl Sequence {
         ]);
         let options = SnapshotOptions {
             input: Input::Paths(vec![self.source.clone()]),
+            databases: Vec::new(),
+            collections: Selection::default(),
             excludes: Excludes::default(),
             kind,
             host: "host".into(),

@@ -40,6 +40,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("index", "pack"),
     // Temporary files have random names, and randomness comes from crypto alone.
     ("storage", "crypto"),
+    ("fs", "crypto"),
     // Reads of whole packs leave the page cache as it was.
     ("storage", "fs"),
     // A run tells of what failed.
@@ -71,6 +72,9 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("crc32fast", &["src/index", "src/gc/ids.rs"]),
     ("getrandom", &["src/crypto"]),
     ("rand", &[]),
+    ("mongodb", &["src/source/mongo/server.rs"]),
+    ("tokio", &["src/source/mongo/server.rs"]),
+    ("futures_util", &["src/source/mongo/server.rs"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("clap_complete", &["src/cli", "src/main.rs"]),
     ("clap_mangen", &["src/cli", "src/main.rs"]),

@@ -8,12 +8,15 @@ use duramen::clock::Nanos;
 use duramen::format::snapshot::SnapshotKind;
 use duramen::ops::level::Compression;
 
-/// Take a snapshot of files and folders
+/// Take a snapshot of files, folders and MongoDB databases
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "backup",
     long_about = "Takes a snapshot of the given files and folders: everything below them, with owners, modes, times, \
         links, holes, extended attributes and access lists. What the repository has already is not stored again.\n\n\
+        An address that begins with mongodb:// is a MongoDB replica set: its collections as they were at one time, while \
+        everybody goes on writing. Compared with the snapshot before, only documents that were touched since are read. A \
+        database in the address is taken alone.\n\n\
         A file that cannot be read, changes or vanishes while it is read is named, the rest is stored, and the exit \
         code is 3. Where no repository is named and the default one does not exist yet, it is made.",
     after_help = "Examples:\n  \
@@ -21,13 +24,14 @@ use duramen::ops::level::Compression;
         duramen snapshot ~/work --ignore-file .gitignore --tag work,daily\n  \
         find /data -name '*.db' -print0 | duramen snapshot --files-from-raw -\n  \
         duramen snapshot --stdin-from-command --stdin-filename all.sql -- pg_dumpall\n  \
-        duramen snapshot /srv --dry-run -v\n\n\
+        duramen snapshot /srv --dry-run -v\n  \
+        duramen snapshot /etc mongodb://localhost/shop --ns-exclude 'shop.tmp*'\n\n\
         Patterns are written as in .gitignore: a pattern without a slash matches a name at any depth, one that \
         begins with a slash matches from the root, ** matches any depth, ! takes back."
 )]
 pub struct SnapshotArgs {
     /// What to read; with --stdin-from-command the command and its arguments
-    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    #[arg(value_name = "PATH|mongodb://ADDRESS", value_hint = clap::ValueHint::AnyPath)]
     pub paths: Vec<OsString>,
 
     /// Read paths from a file ('-': standard input), one a line; lines that begin with '#' are comments
@@ -91,6 +95,18 @@ pub struct SnapshotArgs {
     /// Stay on the file systems of the given paths
     #[arg(long, short = 'x', help_heading = "What to leave out")]
     pub one_file_system: bool,
+
+    /// Take only collections of MongoDB that fit: DATABASE.COLLECTION, * stands for anything (repeatable)
+    #[arg(long, value_name = "PATTERN", help_heading = "MongoDB")]
+    pub ns_include: Vec<String>,
+
+    /// Leave out collections of MongoDB that fit (repeatable)
+    #[arg(long, value_name = "PATTERN", help_heading = "MongoDB")]
+    pub ns_exclude: Vec<String>,
+
+    /// Take the users and roles of MongoDB too; the server asks more rights for it
+    #[arg(long, help_heading = "MongoDB")]
+    pub users: bool,
 
     /// Tags for the snapshot, comma separated (repeatable)
     #[arg(long = "tag", value_name = "TAGS", value_delimiter = ',')]

@@ -7,9 +7,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use duramen::clock::Nanos;
 use duramen::error::{Error, Result};
 use duramen::format::snapshot::State;
-use duramen::ops::snapshot::{self, Excludes, Input, Shrunken, SnapshotOptions, SnapshotSummary};
+use duramen::ops::snapshot::{
+    self, DeploymentSummary, Excludes, Input, Moment, Selection, Shrunken, SnapshotOptions,
+    SnapshotSummary,
+};
 use serde::Serialize;
 
 use crate::cli::args::SnapshotArgs;
@@ -30,7 +34,45 @@ struct SummaryObject {
     kind: &'static str,
     parent: Option<String>,
     git: Option<Git>,
+    deployments: Vec<DeploymentObject>,
     shrunken: Option<ShrunkenObject>,
+}
+
+/// What was done of one MongoDB deployment.
+#[derive(Serialize)]
+struct DeploymentObject {
+    address: String,
+    /// Null where it is not one point in time.
+    at: Option<String>,
+    /// The same as the server writes it: seconds, and the number within that second.
+    cluster_time: Option<[u32; 2]>,
+    collections: u64,
+    documents: u64,
+    collections_read: u64,
+    documents_read: u64,
+}
+
+impl DeploymentObject {
+    fn of(own: &DeploymentSummary) -> Self {
+        let cluster_time = match own.moment {
+            Moment::At(position) => Some(position.time),
+            Moment::Between { .. } => None,
+        };
+        Self {
+            address: own.address.clone(),
+            at: cluster_time.map(|time| time::rfc3339(seconds(time))),
+            cluster_time: cluster_time.map(|time| [(time >> 32) as u32, time as u32]),
+            collections: own.collections,
+            documents: own.documents,
+            collections_read: own.collections_read,
+            documents_read: own.documents_read,
+        }
+    }
+}
+
+/// A cluster time as a time of day.
+fn seconds(cluster_time: u64) -> Nanos {
+    Nanos::from((cluster_time >> 32) as u32) * 1_000_000_000
 }
 
 /// Abnormally little, and what is normal (`null` for an empty source that never was anything else).
@@ -70,9 +112,16 @@ pub fn run(context: &Context, args: SnapshotArgs) -> Result<ExitCode> {
 }
 
 fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
-    let input = input(&args)?;
+    let (input, databases) = input(&args)?;
     Ok(SnapshotOptions {
         input,
+        databases,
+        collections: Selection {
+            database: None,
+            include: args.ns_include,
+            exclude: args.ns_exclude,
+            users: args.users,
+        },
         excludes: Excludes {
             patterns: args.exclude,
             patterns_any_case: args.iexclude,
@@ -111,20 +160,26 @@ fn tags(given: &[String]) -> Vec<String> {
     tags
 }
 
-fn input(args: &SnapshotArgs) -> Result<Input> {
+/// What to read, and addresses of databases.
+fn input(args: &SnapshotArgs) -> Result<(Input, Vec<String>)> {
     let filename = || args.stdin_filename.as_bytes().to_vec();
     if args.stdin {
-        return Ok(Input::Stdin {
-            filename: filename(),
-        });
+        let filename = filename();
+        return Ok((Input::Stdin { filename }, Vec::new()));
     }
     if args.stdin_from_command {
-        return Ok(Input::Command {
-            argv: args.paths.clone(),
-            filename: filename(),
-        });
+        let argv = args.paths.clone();
+        let filename = filename();
+        return Ok((Input::Command { argv, filename }, Vec::new()));
     }
-    let mut paths: Vec<PathBuf> = args.paths.iter().map(PathBuf::from).collect();
+    let mut databases = Vec::new();
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for given in &args.paths {
+        match given.to_str() {
+            Some(address) if is_address(address) => databases.push(address.to_owned()),
+            _ => paths.push(given.into()),
+        }
+    }
     let lists = args.files_from.iter().chain(&args.files_from_raw);
     if lists.filter(|list| list.as_os_str() == "-").count() > 1 {
         return Err(usage("standard input can be read as one list only"));
@@ -138,12 +193,27 @@ fn input(args: &SnapshotArgs) -> Result<Input> {
     if let Some(at) = paths.iter().position(|path| path.as_os_str().is_empty()) {
         return Err(usage(format!("path number {} is empty", at + 1)));
     }
-    if paths.is_empty() {
+    if paths.is_empty() && databases.is_empty() {
+        return Err(usage("nothing to read: no path was given")
+            .hint("name a file, a folder or a mongodb:// address to snapshot"));
+    }
+    let mongo = [
+        (!args.ns_include.is_empty(), "--ns-include"),
+        (!args.ns_exclude.is_empty(), "--ns-exclude"),
+        (args.users, "--users"),
+    ];
+    if let (true, Some((_, flag))) = (databases.is_empty(), mongo.iter().find(|(given, _)| *given))
+    {
         return Err(
-            usage("nothing to read: no path was given").hint("name a file or a folder to snapshot")
+            usage(format!("{flag} is about MongoDB, and no address was given"))
+                .hint("name a mongodb:// address to snapshot"),
         );
     }
-    Ok(Input::Paths(paths))
+    Ok((Input::Paths(paths), databases))
+}
+
+fn is_address(given: &str) -> bool {
+    given.starts_with("mongodb://") || given.starts_with("mongodb+srv://")
 }
 
 fn read_list(list: &Path) -> Result<Vec<u8>> {
@@ -206,6 +276,11 @@ fn object(summary: &SnapshotSummary, dry_run: bool) -> SummaryObject {
         kind: summary.kind.word(),
         parent: summary.parent.map(|parent| parent.hex()),
         git: Git::of(summary.git.as_ref()),
+        deployments: summary
+            .deployments
+            .iter()
+            .map(DeploymentObject::of)
+            .collect(),
         shrunken: summary.shrunken.as_ref().map(ShrunkenObject::of),
     }
 }
@@ -243,7 +318,9 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
             .unwrap_or(0)
     };
     let mut words = String::new();
-    for (what, [new, changed, unmodified]) in &lines {
+    // Nothing is said of files where only databases were asked for.
+    let files = summary.deployments.is_empty() || json::files_processed(counters) > 0;
+    for (what, [new, changed, unmodified]) in lines.iter().filter(|_| files) {
         words.push_str(&format!(
             "{what:<9}  {new:>0$} new, {changed:>1$} changed, {unmodified:>2$} unmodified\n",
             width(0),
@@ -251,9 +328,16 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
             width(2)
         ));
     }
+    for deployment in &summary.deployments {
+        words.push_str(&deployment_words(deployment));
+    }
+    let processed = if files {
+        text::plural(json::files_processed(counters), "file", "files") + ", "
+    } else {
+        String::new()
+    };
     words.push_str(&format!(
-        "processed  {}, {}, in {}\n",
-        text::plural(json::files_processed(counters), "file", "files"),
+        "processed  {processed}{}, in {}\n",
         size::show(counters.bytes_processed),
         time::span(summary.seconds)
     ));
@@ -293,6 +377,22 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
         None => format!("dry run: no snapshot saved ({compared})\n"),
     });
     words
+}
+
+/// What was done of a deployment.
+fn deployment_words(own: &DeploymentSummary) -> String {
+    let when = match own.moment {
+        Moment::At(position) => format!("as at {}", time::local(seconds(position.time))),
+        Moment::Between { .. } => "not one point in time".into(),
+    };
+    format!(
+        "mongodb    {}: {} in {}, {when}\n           {} read, all of {}\n",
+        text::safe(&own.address),
+        text::plural(own.documents, "document", "documents"),
+        text::plural(own.collections, "collection", "collections"),
+        text::plural(own.documents_read, "document", "documents"),
+        text::plural(own.collections_read, "collection", "collections"),
+    )
 }
 
 /// How little there is, and what that means.
@@ -343,6 +443,7 @@ mod tests {
                 data_added: 12 << 20,
                 data_added_packed: 4 << 20,
             },
+            deployments: Vec::new(),
             git: None,
             started: 0,
             finished: 1_500_000_000,

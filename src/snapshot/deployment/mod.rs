@@ -1,0 +1,526 @@
+//! Taking a snapshot of a MongoDB deployment: exactly as it was at one time, without stopping anybody.
+//!
+//! ```text
+//! list -> read what nobody has read yet -> which ids were touched meanwhile? -> read those again, all at one time
+//!   ^______________________ again, where collections came, went or changed _______________________|
+//! ```
+//! The oplog says which documents were touched and nothing else is believed of it; what they hold says a read at one
+//! cluster time. So a collection may be read slowly, in any order, at any state not older than where the oplog is followed
+//! from: whatever changed afterwards is read again. An incremental snapshot is the same with nothing left to read in the
+//! second step. The time of the snapshot is that of an entry that a majority has, so no failure of theirs can undo it.
+//!
+//! What would lie: a collection dropped and silently empty (each read names it by the server's id), a catalogue of another
+//! time (it is listed again until the oplog tells of no change since), an oplog that was rewritten or has rolled over (the
+//! entry we left off at must be there, byte for byte; otherwise everything is read anew, and the summary says so).
+
+mod base;
+mod capped;
+mod merge;
+mod pass;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::catalogue::store_catalogue;
+use super::put::Putter;
+use super::sorter::Sorter;
+use crate::chunk::Cutter;
+use crate::clock::Nanos;
+use crate::error::{Error, Kind, Result};
+use crate::format::bson::{Document, Element};
+use crate::format::deployment::{Collection, CollectionKind, Deployment, Moment, Position};
+use crate::format::document_key::key;
+use crate::format::run::Run;
+use crate::format::snapshot::Counters;
+use crate::id::PackId;
+use crate::progress::Progress;
+use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
+use crate::source::mongo::oplog::{self, Effect, How, Uuid};
+use crate::source::mongo::reading::{self, State, Stretch};
+use crate::source::mongo::server::Refusal;
+use crate::source::mongo::{Selection, Server, Topology, catalogue};
+use capped::Capped;
+pub use capped::unplaced;
+
+/// Rounds until the catalogue stands still.
+const ROUNDS_MAX: u32 = 50;
+/// More touched ids than this are read again before the time of the snapshot is chosen, so that the last reading is short:
+/// the server remembers five minutes.
+const TOUCHED_MAX: u64 = 200_000;
+
+/// What was taken; everything it refers to is durable.
+pub struct TakenDeployment {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// Work done.
+    pub counters: Counters,
+    /// Collections of which everything was read.
+    pub collections_read: u64,
+    /// Documents that were read.
+    pub documents_read: u64,
+    /// Packs of others that look-ups relied on.
+    pub relied: HashSet<PackId>,
+}
+
+/// What is known of a collection's documents so far.
+struct Held {
+    /// Newest first.
+    runs: Vec<Run>,
+    /// How many there are, where that is known.
+    documents: Option<u64>,
+    /// Whether all of it was read by this snapshot.
+    fresh: bool,
+    /// What happened up to that time is in it.
+    since: u64,
+}
+
+struct Capture<'c> {
+    repository: &'c Repository,
+    server: &'c Server,
+    selection: &'c Selection,
+    progress: &'c dyn Progress,
+    cutter: &'c Cutter,
+    putter: Putter<'c>,
+    counters: Counters,
+    collections_read: u64,
+    documents_read: u64,
+    /// Where what is too much for memory is laid down; without it, memory has to do.
+    folder: Option<PathBuf>,
+    held: HashMap<Uuid, Held>,
+    capped: HashMap<Uuid, Capped>,
+    /// Runs of the parent's capped collections, in which what is still there has its place.
+    before: HashMap<Uuid, Vec<Run>>,
+    touched: Sorter,
+}
+
+/// Takes what `selection` takes of the server's deployment. `parent` is the deployment as a snapshot before holds it.
+///
+/// # Errors
+/// Whatever the server or the storage says. Nothing of it is left half: without an error, all of it is there.
+pub fn take_deployment(
+    repository: &Repository,
+    session: &Session,
+    server: &Server,
+    selection: &Selection,
+    parent: Option<&Deployment>,
+    options: WriterOptions,
+    progress: &dyn Progress,
+) -> Result<TakenDeployment> {
+    let writer = ChunkWriter::new(repository, session, options)?;
+    let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+    let folder = repository.index().cache().map(Path::to_owned);
+    let mut capture = Capture {
+        repository,
+        server,
+        selection,
+        progress,
+        cutter: &cutter,
+        putter: Putter { repository, writer },
+        counters: Counters::default(),
+        collections_read: 0,
+        documents_read: 0,
+        touched: Sorter::new(folder.as_deref()),
+        folder,
+        held: HashMap::new(),
+        capped: HashMap::new(),
+        before: HashMap::new(),
+    };
+    let taken = match server.topology() {
+        Topology::Sharded => Err(Error::new(
+            Kind::Unsupported,
+            "this is a router of a sharded cluster, which this version cannot take exactly",
+        )
+        .subject(server.address())
+        .hint("take each shard's replica set by itself, while nothing is moved between them")),
+        Topology::Alone => capture.alone(),
+        Topology::Set(set) => capture.set(set, parent),
+    };
+    let deployment = match taken {
+        Ok(deployment) => deployment,
+        Err(error) => {
+            if error.kind() == Kind::Interrupted {
+                // What has been read is kept; why that failed matters less than that it was interrupted.
+                let _ = capture.putter.writer.finish();
+            }
+            return Err(error);
+        }
+    };
+    let mut counters = capture.counters;
+    let (collections_read, documents_read) = (capture.collections_read, capture.documents_read);
+    let (written, relied) = capture.putter.writer.finish()?;
+    counters.data_chunks = written.data_chunks;
+    counters.tree_chunks = written.tree_chunks;
+    counters.data_added = written.raw_bytes;
+    counters.data_added_packed = written.stored_bytes;
+    Ok(TakenDeployment {
+        deployment,
+        counters,
+        collections_read,
+        documents_read,
+        relied,
+    })
+}
+
+impl Capture<'_> {
+    /// A document was read.
+    fn read(&mut self, document: Document<'_>) {
+        let bytes = document.bytes().len() as u64;
+        self.documents_read += 1;
+        self.counters.bytes_read += bytes;
+        self.counters.bytes_processed += bytes;
+        self.progress.advance(1, bytes);
+    }
+
+    fn sorter(&self) -> Sorter {
+        Sorter::new(self.folder.as_deref())
+    }
+
+    fn now(&self) -> Nanos {
+        self.repository.environment().clock.now()
+    }
+
+    /// A server that stands alone: read as it is, which is not one point in time.
+    fn alone(&mut self) -> Result<Deployment> {
+        self.progress.note(
+            "the server stands alone: what is written while it is read may be there or not, it is not one point in time",
+        );
+        let from = self.now();
+        let listed = catalogue::list(self.server, self.selection)?;
+        let mut all = Vec::new();
+        for mut collection in listed {
+            self.progress.current(collection.namespace.as_bytes());
+            let held = match collection.kind {
+                CollectionKind::Plain => Some(self.base(&collection, State::Local)?),
+                CollectionKind::Capped => {
+                    let capped = self.read_capped(&collection, State::Local, 0)?;
+                    Some(self.store_capped(capped)?)
+                }
+                CollectionKind::View | CollectionKind::TimeSeries => None,
+            };
+            if let Some(held) = held {
+                collection.documents = held.documents;
+                collection.runs = held.runs;
+            }
+            all.push(collection);
+        }
+        let to = self.now();
+        self.deployment(String::new(), Moment::Between { from, to }, all)
+    }
+
+    /// A replica set: exactly as it was at one time.
+    fn set(&mut self, set: &str, parent: Option<&Deployment>) -> Result<Deployment> {
+        let known = self.known(set, parent)?;
+        let (mut here, mut known) = match known {
+            Some((at, known)) => (at, known),
+            None => (reading::newest(self.server)?, HashMap::new()),
+        };
+        let mut followed = true;
+        for _ in 0..ROUNDS_MAX {
+            self.progress.go_on()?;
+            let since = reading::newest(self.server)?.time;
+            let listed = catalogue::list(self.server, self.selection)?;
+            let mut changed = self.match_up(&listed, &mut known, since)?;
+            let done = reading::operation_time(self.server)?;
+            let to = reading::settled(self.server, done, self.progress)?;
+            if self.follow(here, to, since, &mut changed)? == Stretch::Gap {
+                if !std::mem::replace(&mut followed, false) {
+                    return Err(Error::new(
+                        Kind::Failed,
+                        "the oplog rolls over faster than the data can be read",
+                    )
+                    .subject(self.server.address())
+                    .hint("make the oplog larger, with replSetResizeOplog"));
+                }
+                self.progress
+                    .note("everything is read anew: the oplog has rolled over meanwhile");
+                self.forget();
+                known.clear();
+                here = reading::newest(self.server)?;
+                continue;
+            }
+            here = to;
+            // Nothing is known of it any more that was not read by now.
+            known.clear();
+            if changed {
+                continue;
+            }
+            if self.touched.len() > TOUCHED_MAX {
+                match self.pass(&listed, State::Majority { after: to.time }) {
+                    Ok(()) => {}
+                    Err(refusal) if again(&refusal) => {}
+                    Err(refusal) => return Err(refusal.error),
+                }
+                continue;
+            }
+            match self.pass(&listed, State::Snapshot { at: to.time }) {
+                Ok(()) => {
+                    let all = self.finished(listed, to)?;
+                    return self.deployment(set.to_owned(), Moment::At(to), all);
+                }
+                Err(refusal) if again(&refusal) => {}
+                Err(refusal) => return Err(refusal.error),
+            }
+        }
+        Err(Error::new(
+            Kind::Failed,
+            "collections come, go or change faster than they can be listed and read",
+        )
+        .subject(self.server.address())
+        .hint("leave out what is made anew all the time, with --ns-exclude"))
+    }
+
+    /// What the parent holds, where the oplog still leads on from it: its time, and its collections.
+    fn known(
+        &mut self,
+        set: &str,
+        parent: Option<&Deployment>,
+    ) -> Result<Option<(Position, HashMap<Uuid, Collection>)>> {
+        let Some(parent) = parent else {
+            return Ok(None);
+        };
+        let Moment::At(at) = parent.moment else {
+            return Ok(None);
+        };
+        let anew = |why: &str| {
+            self.progress
+                .note(&format!("everything is read anew: {why}"));
+            Ok(None)
+        };
+        if parent.set != set {
+            return anew("the parent is of another replica set");
+        }
+        match reading::entry(self.server, at.time)? {
+            None => return anew("the oplog has rolled over since the parent was taken"),
+            Some(entry) if *blake3::hash(&entry).as_bytes() != at.proof => {
+                return anew("the oplog is another one than when the parent was taken");
+            }
+            Some(_) => {}
+        }
+        let mut known = HashMap::new();
+        for collection in self.repository.collections(parent) {
+            // What is damaged in the parent is read anew.
+            match collection {
+                Ok(collection) => match (collection.uuid, collection.kind) {
+                    (Some(uuid), CollectionKind::Plain) => {
+                        known.insert(uuid, collection);
+                    }
+                    (Some(uuid), CollectionKind::Capped) => {
+                        self.before.insert(uuid, collection.runs);
+                    }
+                    _ => {}
+                },
+                Err(error) => {
+                    self.progress
+                        .note(&format!("some collections are read anew: {error}"));
+                    break;
+                }
+            }
+        }
+        Ok(Some((at, known)))
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        self.capped.clear();
+        self.touched = self.sorter();
+    }
+
+    /// Brings what is held in line with what is listed: what is new is read, or taken from the parent, and what went is
+    /// dropped. Whether something changed while it was read.
+    fn match_up(
+        &mut self,
+        listed: &[Collection],
+        known: &mut HashMap<Uuid, Collection>,
+        since: u64,
+    ) -> Result<bool> {
+        let there: HashSet<Uuid> = listed.iter().filter_map(|each| each.uuid).collect();
+        self.held.retain(|uuid, _| there.contains(uuid));
+        self.capped.retain(|uuid, _| there.contains(uuid));
+        let after = State::Majority { after: since };
+        for collection in listed {
+            let Some(uuid) = collection.uuid else {
+                continue;
+            };
+            self.progress.go_on()?;
+            self.progress.current(collection.namespace.as_bytes());
+            match collection.kind {
+                CollectionKind::Capped if !self.capped.contains_key(&uuid) => {
+                    match self.read_capped(collection, after, since) {
+                        Ok(capped) => drop(self.capped.insert(uuid, capped)),
+                        Err(refusal) if reading::is_change(&refusal) => return Ok(true),
+                        Err(refusal) => return Err(refusal.error),
+                    }
+                }
+                CollectionKind::Plain if !self.held.contains_key(&uuid) => {
+                    if let Some(parent) = known.remove(&uuid) {
+                        let held = Held {
+                            runs: self.merged(&collection.namespace, parent.runs)?,
+                            documents: parent.documents,
+                            fresh: false,
+                            since: 0,
+                        };
+                        self.held.insert(uuid, held);
+                        continue;
+                    }
+                    match self.base(collection, after) {
+                        Ok(held) => drop(self.held.insert(uuid, held)),
+                        Err(refusal) if reading::is_change(&refusal) => return Ok(true),
+                        Err(refusal) => return Err(refusal.error),
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Follows the oplog: which documents of what is held were touched, and whether the catalogue changed after `since`.
+    fn follow(
+        &mut self,
+        from: Position,
+        to: Position,
+        since: u64,
+        changed: &mut bool,
+    ) -> Result<Stretch> {
+        let (server, progress, selection) = (self.server, self.progress, self.selection);
+        let mut emptied = Vec::new();
+        // Parts of transactions that were written before `from`, or before something was read, and count from their end.
+        let mut earlier = Vec::new();
+        let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
+        let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
+            let time = oplog::time(entry)?;
+            oplog::effects(entry, &mut |effect| {
+                match effect {
+                    Effect::Touched { uuid, id, how } => {
+                        if let Some(held) = held.get(&uuid) {
+                            if time > held.since {
+                                touch(touched, &uuid, &id, how)?;
+                            }
+                        } else if let Some(capped) = capped.get_mut(&uuid) {
+                            capped.touch(time, &id, how)?;
+                        }
+                    }
+                    Effect::Catalogue { namespace } => {
+                        *changed |= time > since && concerns(selection, &namespace);
+                    }
+                    Effect::Emptied { uuid } => emptied.push(uuid),
+                    // What lies behind both is met here.
+                    Effect::Earlier { time } if time <= from.time.max(since) => earlier.push(time),
+                    Effect::Earlier { .. } => {}
+                }
+                Ok(())
+            })
+        })?;
+        if stretch == Stretch::Gap {
+            return Ok(stretch);
+        }
+        for mut time in earlier {
+            // Back to the transaction's first part.
+            while let Some(entry) = reading::entry(server, time)? {
+                let entry = Document::whole(&entry)?;
+                if !oplog::is_part(entry)? {
+                    break;
+                }
+                oplog::effects(entry, &mut |effect| {
+                    // No transaction writes to capped collections.
+                    if let Effect::Touched { uuid, id, how } = effect
+                        && let Some(held) = self.held.get_mut(&uuid)
+                    {
+                        // It comes behind what was done later, so what was first is not known.
+                        held.documents = None;
+                        touch(&mut self.touched, &uuid, &id, how)?;
+                    }
+                    Ok(())
+                })?;
+                match oplog::previous(entry)? {
+                    Some(before) => time = before,
+                    None => break,
+                }
+            }
+        }
+        for uuid in emptied {
+            // Read anew in the next round.
+            *changed |= self.held.remove(&uuid).is_some() | self.capped.remove(&uuid).is_some();
+        }
+        let before = self.capped.len();
+        self.capped.retain(|_, capped| !capped.is_lost());
+        *changed |= self.capped.len() < before;
+        Ok(stretch)
+    }
+
+    /// The listed collections with what is held of them.
+    fn finished(&mut self, listed: Vec<Collection>, at: Position) -> Result<Vec<Collection>> {
+        let mut all = Vec::new();
+        for mut collection in listed {
+            self.progress.go_on()?;
+            if let Some(uuid) = &collection.uuid {
+                if let Some(capped) = self.capped.remove(uuid) {
+                    let held = self.store_capped(capped)?;
+                    collection.documents = held.documents;
+                    collection.runs = held.runs;
+                } else if let Some(mut held) = self.held.remove(uuid) {
+                    if held.documents.is_none() {
+                        // Only for people: nothing fails for the want of it.
+                        let state = State::Snapshot { at: at.time };
+                        held.documents = reading::count(self.server, &collection, state).ok();
+                    }
+                    collection.documents = held.documents;
+                    collection.runs = held.runs;
+                }
+            }
+            all.push(collection);
+        }
+        Ok(all)
+    }
+
+    fn deployment(
+        &mut self,
+        set: String,
+        moment: Moment,
+        all: Vec<Collection>,
+    ) -> Result<Deployment> {
+        let documents = all.iter().filter_map(|each| each.documents).sum();
+        let runs = all.iter().flat_map(|each| &each.runs);
+        let bytes = runs
+            .filter_map(|run| run.documents)
+            .map(|sorted| sorted.bytes)
+            .sum();
+        let collections = all.len() as u64;
+        Ok(Deployment {
+            set,
+            server: self.server.version().to_owned(),
+            moment,
+            catalogue: store_catalogue(&mut self.putter, all)?,
+            collections,
+            documents,
+            bytes,
+            extensions: Vec::new(),
+        })
+    }
+}
+
+/// Whether the whole is looked at again rather than given up.
+fn again(refusal: &Refusal) -> bool {
+    use crate::source::mongo::server::code::SNAPSHOT_TOO_OLD;
+    reading::is_change(refusal) || refusal.code == Some(SNAPSHOT_TOO_OLD)
+}
+
+/// Whether a change of the catalogue is one to what is taken; a namespace that ends with its dot is a whole database.
+fn concerns(selection: &Selection, namespace: &[u8]) -> bool {
+    let Ok(namespace) = std::str::from_utf8(namespace) else {
+        return true;
+    };
+    match namespace.split_once('.') {
+        None | Some((_, "")) => selection.takes_database(namespace.trim_end_matches('.')),
+        Some((database, name)) => selection.takes(database, name),
+    }
+}
+
+/// Notes a touched document.
+fn touch(touched: &mut Sorter, uuid: &Uuid, id: &Element<'_>, how: How<'_>) -> Result<()> {
+    let mut sorted = uuid.to_vec();
+    sorted.extend_from_slice(&key(id));
+    let mut value = vec![u8::from(matches!(how, How::Came(_))), id.kind];
+    value.extend_from_slice(id.value);
+    touched.push(sorted, value)
+}

@@ -1,0 +1,272 @@
+//! Reading again what was touched: a run of the documents that are there, and of the ids of those that are not.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Capture, Held};
+use crate::error::Result;
+use crate::format::bson::{Document, Element};
+use crate::format::deployment::{Collection, CollectionKind};
+use crate::format::document_key::same_number;
+use crate::format::run::{Run, Sorted};
+use crate::repository::key_of;
+use crate::snapshot::documents::RunBuilder;
+use crate::snapshot::put::Put;
+use crate::snapshot::sorter::{Record, Sorter};
+use crate::source::mongo::command::only_id;
+use crate::source::mongo::oplog::Uuid;
+use crate::source::mongo::reading::{self, Patience, RawId, State};
+use crate::source::mongo::server::Asked;
+
+/// Ids that are asked for at once, where documents are small.
+const IDS: u64 = 1000;
+/// About so many bytes are asked for at once.
+const BYTES: u64 = 8 << 20;
+
+/// A touched document of the collection at hand.
+struct Touched {
+    key: Vec<u8>,
+    id: RawId,
+    /// Whether the first thing that happened to it was that it came.
+    came: bool,
+}
+
+/// What becomes a collection's newest run.
+struct Delta<'c> {
+    uuid: Uuid,
+    of: &'c Collection,
+    documents: RunBuilder<'c>,
+    deleted: RunBuilder<'c>,
+    waiting: Vec<Touched>,
+    at_once: usize,
+    /// How many documents there are more than before.
+    more: i64,
+}
+
+/// What is there of a key, and the id that was touched.
+type There = (Option<Vec<u8>>, Option<RawId>);
+
+/// What came of it.
+struct Done {
+    uuid: Uuid,
+    run: Run,
+    more: i64,
+}
+
+impl<'c> Capture<'c> {
+    /// Reads all touched documents again. Without an error they are in the runs of what is held, and nothing is touched
+    /// any more; with one all is as before.
+    pub(super) fn pass(&mut self, listed: &[Collection], state: State) -> Asked<()> {
+        let fresh = self.sorter();
+        let touched = std::mem::replace(&mut self.touched, fresh);
+        let plain = listed
+            .iter()
+            .filter(|each| each.kind == CollectionKind::Plain);
+        let named: HashMap<Uuid, &Collection> =
+            plain.filter_map(|each| Some((each.uuid?, each))).collect();
+        let mut done = Vec::new();
+        let mut failed = None;
+        let mut records = touched.sorted()?;
+        let mut steps = Steps {
+            patience: Patience::new(self.progress),
+            named,
+            open: None,
+            state,
+        };
+        for record in &mut records {
+            let record = record?;
+            // For the next attempt, should this one come to nothing.
+            self.touched.push(record.0.clone(), record.1.clone())?;
+            if failed.is_none()
+                && let Err(refusal) = self.step(&mut steps, record, &mut done)
+            {
+                failed = Some(refusal);
+            }
+        }
+        let closed = match failed {
+            Some(refusal) => Err(refusal),
+            None => self.close(&mut steps, &mut done),
+        };
+        drop(steps);
+        closed?;
+        self.touched = self.sorter();
+        for Done { uuid, run, more } in done {
+            let Some(held) = self.held.get_mut(&uuid) else {
+                continue;
+            };
+            // A base that was read while it was written to may hold a document already or not.
+            held.documents = held
+                .documents
+                .filter(|_| !held.fresh)
+                .and_then(|documents| documents.checked_add_signed(more));
+            held.runs.insert(0, run);
+        }
+        Ok(())
+    }
+
+    fn step<'l>(
+        &mut self,
+        steps: &mut Steps<'c, 'l>,
+        (sorted, value): Record,
+        done: &mut Vec<Done>,
+    ) -> Asked<()>
+    where
+        'c: 'l,
+    {
+        let Some((uuid, key)) = sorted.split_first_chunk::<16>() else {
+            return Ok(());
+        };
+        let [came, kind, id @ ..] = &value[..] else {
+            return Ok(());
+        };
+        if steps.open.as_ref().is_none_or(|open| open.uuid != *uuid) {
+            self.close(steps, done)?;
+            let (Some(&of), Some(held)) = (steps.named.get(uuid), self.held.get(uuid)) else {
+                return Ok(());
+            };
+            steps.open = Some(Delta {
+                uuid: *uuid,
+                of,
+                documents: RunBuilder::new(self.cutter),
+                deleted: RunBuilder::new(self.cutter),
+                waiting: Vec::new(),
+                at_once: at_once(held),
+                more: 0,
+            });
+        }
+        let Some(open) = &mut steps.open else {
+            return Ok(());
+        };
+        if let Some(last) = open.waiting.last() {
+            // Touched more than once.
+            if last.key == key {
+                return Ok(());
+            }
+            // What the server takes for one is asked for at once, for it is given at once.
+            if open.waiting.len() >= open.at_once && !same_number(&last.key, key) {
+                self.flush(steps)?;
+            }
+        }
+        if let Some(open) = &mut steps.open {
+            open.waiting.push(Touched {
+                key: key.to_vec(),
+                id: (*kind, id.to_vec()),
+                came: *came == 1,
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks for what is waiting, and stores it.
+    fn flush(&mut self, steps: &mut Steps<'c, '_>) -> Asked<()> {
+        let Some(open) = &mut steps.open else {
+            return Ok(());
+        };
+        self.progress.go_on()?;
+        let waiting = std::mem::take(&mut open.waiting);
+        let ids: Vec<RawId> = waiting.iter().map(|each| each.id.clone()).collect();
+        let found = reading::some(self.server, open.of, &ids, steps.state, &mut steps.patience)?;
+        // Of each key what is there, in order.
+        let mut all: BTreeMap<Vec<u8>, There> = BTreeMap::new();
+        for touched in waiting {
+            open.more -= i64::from(!touched.came);
+            all.insert(touched.key, (None, Some(touched.id)));
+        }
+        for document in found {
+            let key = key_of(Document::whole(&document)?)?;
+            // By a collation the server takes for one what are two: what was not asked for was not touched, or is asked
+            // for by itself.
+            let near = [
+                all.range(..=key.clone()).next_back(),
+                all.range(key.clone()..).next(),
+            ];
+            let asked = |near: &(&Vec<u8>, &There)| *near.0 == key || same_number(near.0, &key);
+            if !near.iter().flatten().any(asked) {
+                continue;
+            }
+            open.more += 1;
+            self.read(Document::whole(&document)?);
+            all.entry(key).or_default().0 = Some(document);
+        }
+        let putter: &mut dyn Put = &mut self.putter;
+        for (key, there) in all {
+            match there {
+                (Some(document), _) => {
+                    open.documents
+                        .push(putter, key, Document::whole(&document)?)?;
+                }
+                (None, Some((kind, value))) => {
+                    let id = Element {
+                        kind,
+                        name: b"_id",
+                        value: &value,
+                    };
+                    let only = only_id(&id);
+                    open.deleted.push(putter, key, Document::whole(&only)?)?;
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the collection at hand.
+    fn close(&mut self, steps: &mut Steps<'c, '_>, done: &mut Vec<Done>) -> Asked<()> {
+        if steps
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.waiting.is_empty())
+        {
+            self.flush(steps)?;
+        }
+        let Some(open) = steps.open.take() else {
+            return Ok(());
+        };
+        let run = Run {
+            documents: open.documents.finish(&mut self.putter)?,
+            deleted: open.deleted.finish(&mut self.putter)?,
+            extensions: Vec::new(),
+        };
+        done.push(Done {
+            uuid: open.uuid,
+            run,
+            more: open.more,
+        });
+        Ok(())
+    }
+
+    /// A run of records whose keys are those of their documents; of equal keys the last counts.
+    pub(super) fn sorted_run(&mut self, records: Sorter) -> Result<Option<Sorted>> {
+        let mut builder = RunBuilder::new(self.cutter);
+        let mut next: Option<Record> = None;
+        for record in records.sorted()? {
+            let record = record?;
+            let ended = next.as_ref().is_some_and(|next| next.0 != record.0);
+            let before = next.replace(record);
+            if let (true, Some((key, document))) = (ended, before) {
+                builder.push(&mut self.putter, key, Document::whole(&document)?)?;
+            }
+        }
+        if let Some((key, document)) = next {
+            builder.push(&mut self.putter, key, Document::whole(&document)?)?;
+        }
+        builder.finish(&mut self.putter)
+    }
+}
+
+/// Where a pass is.
+struct Steps<'c, 'l> {
+    patience: Patience<'c>,
+    named: HashMap<Uuid, &'l Collection>,
+    open: Option<Delta<'l>>,
+    state: State,
+}
+
+/// How many documents of a collection are asked for at once.
+fn at_once(held: &Held) -> usize {
+    let runs = held.runs.iter().filter_map(|run| run.documents);
+    let (documents, bytes) = runs.fold((0, 0), |(documents, bytes), sorted| {
+        (documents + sorted.documents, bytes + sorted.bytes)
+    });
+    let each = (bytes / documents.max(1)).max(1);
+    (BYTES / each).clamp(1, IDS) as usize
+}

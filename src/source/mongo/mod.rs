@@ -1,0 +1,11 @@
+//! Reading MongoDB: what exists, what was touched, what documents hold. What is done with it is the snapshot room's.
+
+pub mod catalogue;
+pub mod command;
+pub mod oplog;
+pub mod reading;
+pub mod select;
+pub mod server;
+
+pub use select::Selection;
+pub use server::{Server, Topology};

@@ -1,0 +1,11 @@
+//! MongoDB: a real server, real writers, and what a snapshot says of them held against what the server itself says of the
+//! same moment.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod capture;
+mod lab;
+mod writers;
