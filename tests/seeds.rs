@@ -11,6 +11,7 @@ use std::path::Path;
 
 use duramen::error::Result;
 use duramen::format::codec::encode;
+use duramen::format::deployment::{CataloguePage, Collection, CollectionKind, RawDocument};
 use duramen::format::entry::{Content, Directory, Entry, LinkGroup, Node, PageRef, Piece};
 use duramen::format::entry::{Xattr, XattrValue};
 use duramen::format::extension::Extension;
@@ -169,6 +170,19 @@ fn snapshot() -> Snapshot {
         features: Features::default(),
         extensions: Vec::new(),
     }
+}
+
+fn catalogue_leaf() -> CataloguePage {
+    CataloguePage::Leaf(vec![Collection {
+        namespace: "shop.quotes".into(),
+        kind: CollectionKind::Plain,
+        uuid: Some([1; 16]),
+        options: b"\x05\0\0\0\0".to_vec(),
+        indexes: vec![RawDocument(b"\x05\0\0\0\0".to_vec())],
+        documents: Some(2),
+        runs: Vec::new(),
+        extensions: Vec::new(),
+    }])
 }
 
 fn frame() -> FrameInfo {
@@ -373,6 +387,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("index_table", "one", index_table()),
         ("list_page", "branch", encode(&ListPage::Branch(children))?),
         ("run_page", "leaf", encode(&run_leaf())?),
+        ("catalogue_page", "leaf", encode(&catalogue_leaf())?),
         ("bson", "documents", documents()),
         (
             "snapshot",

@@ -187,7 +187,8 @@ fn read_secret(from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>> {
     Ok(secret)
 }
 
-fn without_newline(mut secret: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+/// Without the line end that an editor leaves behind it.
+pub fn without_newline(mut secret: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if secret.last() == Some(&b'\n') {
         secret.pop();
         if secret.last() == Some(&b'\r') {

@@ -71,6 +71,10 @@ pub struct Environment {
     pub password_command: Option<OsString>,
     /// `DURAMEN_KEY_FILE`.
     pub key_file: Option<PathBuf>,
+    /// `DURAMEN_MONGODB_PASSWORD`, for addresses that name a user and no password.
+    pub mongodb_password: Option<Zeroizing<Vec<u8>>>,
+    /// `DURAMEN_MONGODB_PASSWORD_FILE`.
+    pub mongodb_password_file: Option<PathBuf>,
     /// `DURAMEN_CACHE_DIR`.
     pub cache_dir: Option<PathBuf>,
     /// `DURAMEN_THREADS`.
@@ -122,6 +126,9 @@ impl Environment {
             password: var("DURAMEN_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
             new_password: var("DURAMEN_NEW_PASSWORD").map(|value| Zeroizing::new(value.into_vec())),
             password_file: var("DURAMEN_PASSWORD_FILE").map(PathBuf::from),
+            mongodb_password: var("DURAMEN_MONGODB_PASSWORD")
+                .map(|value| Zeroizing::new(value.into_vec())),
+            mongodb_password_file: var("DURAMEN_MONGODB_PASSWORD_FILE").map(PathBuf::from),
             password_command: var("DURAMEN_PASSWORD_COMMAND"),
             key_file: var("DURAMEN_KEY_FILE").map(PathBuf::from),
             cache_dir: var("DURAMEN_CACHE_DIR").map(PathBuf::from),

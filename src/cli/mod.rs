@@ -23,6 +23,7 @@ mod environment;
 mod exit;
 mod json;
 mod moment;
+mod mongodb;
 mod node;
 mod opening;
 mod output;
@@ -174,7 +175,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Checkout(args) => commands::checkout::run(context, &args),
         Command::Unmount(args) => commands::checkout::unmount(context, &args),
         Command::Ls(args) => commands::ls::run(context, &args),
-        Command::Cat(args) => commands::cat::run(context, &args),
+        Command::Cat(args) => commands::cat::run(context, args),
         Command::Find(args) => commands::find::run(context, *args),
         Command::Diff(args) => commands::diff::run(context, &args),
         Command::History(args) => commands::history::run(context, &args),

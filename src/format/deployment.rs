@@ -91,6 +91,19 @@ pub enum CollectionKind {
     TimeSeries,
 }
 
+impl CollectionKind {
+    /// The word for people and for `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "collection",
+            Self::Capped => "capped",
+            Self::View => "view",
+            Self::TimeSeries => "timeseries",
+        }
+    }
+}
+
 /// A collection, a view or a time series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collection {

@@ -215,6 +215,14 @@ pub fn split(name: &[u8]) -> (String, Option<Vec<u8>>) {
     }
 }
 
+/// Whether `SNAP:PATH` has a path that does not begin with a slash.
+#[must_use]
+pub fn is_relative(name: &[u8]) -> bool {
+    let colon = name.iter().position(|byte| *byte == b':');
+    let path = colon.and_then(|at| name.get(at + 1..));
+    name.first() != Some(&b'@') && path.is_some_and(|path| !path.starts_with(b"/"))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -4,8 +4,11 @@
 use super::{ChunkKind, Repository};
 use crate::error::{Error, Result};
 use crate::format::bson::{self, Document};
+use crate::format::choice::Choice;
+use crate::format::deployment::{Collection, CollectionKind};
 use crate::format::document_key::{key, prefix};
 use crate::format::entry::{PageRef, Piece};
+use crate::format::placed::unplaced;
 use crate::format::run::{Below, LeafRef, Run, RunChild, RunPage, Sorted};
 use crate::limits::PAGE_DEPTH_MAX;
 use crate::merge::merged;
@@ -288,6 +291,46 @@ impl Repository {
             }
             Err(_) => true,
         })
+    }
+
+    /// The documents of a collection that are meant, as the server gave them: in the order of their keys, of a capped one in
+    /// that of insertion. Those of some `_id`s are looked up; all else walks the collection. An error ends them.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the chunk.
+    pub fn chosen<'r>(
+        &'r self,
+        collection: &'r Collection,
+        choice: &'r Choice,
+    ) -> Result<Box<dyn Iterator<Item = Result<Stored>> + 'r>> {
+        let capped = collection.kind == CollectionKind::Capped;
+        let all: Box<dyn Iterator<Item = Result<Stored>> + 'r> = if choice.ids.is_empty() || capped
+        {
+            Box::new(self.collection(&collection.runs))
+        } else {
+            let keys = choice.stored_keys().into_iter();
+            Box::new(keys.filter_map(|key| {
+                let found = self.collection_document(&collection.runs, &key);
+                found
+                    .map(|found| found.map(|bytes| Stored { key, bytes }))
+                    .transpose()
+            }))
+        };
+        let own = move |stored: Result<Stored>| -> Result<Option<Stored>> {
+            let mut stored = stored?;
+            if capped {
+                let (_, document) = unplaced(Document::whole(&stored.bytes)?)?;
+                stored = Stored {
+                    key: key_of(document)?,
+                    bytes: document.bytes().to_vec(),
+                };
+            }
+            let takes = choice.takes(Document::whole(&stored.bytes)?)?;
+            Ok(takes.then_some(stored))
+        };
+        Ok(Box::new(
+            all.filter_map(move |stored| own(stored).transpose()),
+        ))
     }
 
     /// The document of that key in a collection of these runs, newest first.

@@ -13,6 +13,7 @@
 //! not appear at all: half a file under its own name would be taken for the whole one.
 
 mod asked;
+pub mod deployment;
 mod filter;
 mod flush;
 mod job;

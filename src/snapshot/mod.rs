@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use crossbeam_channel::{Receiver, bounded};
 
 pub use catalogue::store_catalogue;
-pub use deployment::{TakenDeployment, take_deployment, unplaced};
+pub use deployment::{TakenDeployment, take_deployment};
 pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;

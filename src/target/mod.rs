@@ -4,5 +4,6 @@
 
 pub mod archive;
 pub mod files;
+pub mod mongo;
 pub mod tar;
 pub mod zip;

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod compare_file;
 pub mod facility;
 pub mod harm;
+#[cfg(feature = "mongodb")]
 pub mod mongod;
 pub mod place;
 pub mod random;

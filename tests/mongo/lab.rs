@@ -7,6 +7,7 @@ use duramen::clock::SystemClock;
 use duramen::error::Result;
 use duramen::format::bson::Document;
 use duramen::format::deployment::{Collection, CollectionKind, Deployment, Moment};
+use duramen::format::placed::unplaced;
 use duramen::format::records::Chunking;
 use duramen::format::snapshot::{Snapshot, SnapshotKind};
 use duramen::ops;
@@ -14,7 +15,6 @@ use duramen::ops::snapshot::{Excludes, Input, Selection, SnapshotOptions, Snapsh
 use duramen::progress::Silent;
 use duramen::repository::{Credential, Environment, Repository, create, new_key_file};
 use duramen::seal::Compression;
-use duramen::snapshot::unplaced;
 use duramen::storage::MemoryStorage;
 
 use crate::common::mongod::Mongod;

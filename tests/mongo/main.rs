@@ -6,6 +6,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../spec/support.rs"]
+#[allow(dead_code)]
+mod support;
+
 mod capture;
 mod lab;
+mod program;
+mod restore;
 mod writers;

@@ -5,6 +5,7 @@ is enough to read what the program wrote. It checks what the specification says 
     duramen_reader.py REPOSITORY (--key-file FILE | --passphrase TEXT) list
     duramen_reader.py REPOSITORY (...) ls SNAPSHOT              one JSON object a line
     duramen_reader.py REPOSITORY (...) extract SNAPSHOT DIR
+    duramen_reader.py REPOSITORY (...) documents SNAPSHOT DIR   a file of raw BSON for each collection
     duramen_reader.py REPOSITORY (...) verify                   every file, every snapshot, every chunk
 """
 import argparse, hashlib, json, os, re, stat, struct, sys
@@ -15,11 +16,13 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+import deployment
 from chunker import cuts, gear_table
 from records import ANNOTATION, CONFIG, EXTENSIONS, FATE, HINT_PAGE, LIST_PAGE, RING, SESSION, TOMBSTONE, TREE_PAGE, Damage, decode
 
 MIB = 1 << 20
-KINDS = {1: ("data", 1), 2: ("tree", 2), 3: ("hint", 2), 4: ("list", 2), 5: ("xattr", 1), 6: ("run", 2)}  # number: name, class
+KINDS = {1: ("data", 1), 2: ("tree", 2), 3: ("hint", 2), 4: ("list", 2), 5: ("xattr", 1), 6: ("run", 2),
+         7: ("catalogue", 2)}  # number: name, class
 LETTERS = {"config": b"C", "keys": b"K", "keyring": b"R", "packs": b"P", "index": b"I", "snapshots": b"S", "sessions": b"W",
            "tombstones": b"T", "annotations": b"A"}
 NAMES = re.compile(r"config|keys/[0-9a-f]{32}|keyring/[0-9]{10}|packs/([0-9a-f]{2})/\1[0-9a-f]{62}|index/[0-9a-f]{64}|"
@@ -354,6 +357,8 @@ class Repository:
 
     def tree(self, snapshot):
         for source in snapshot["sources"]:
+            if "Files" not in source:
+                continue
             root, (user, group) = source["Files"]["root"], source["Files"]["owner"]
             must(root["name"] == b"/" and "Directory" in root["node"], "a root that is no directory")
             yield b"/", root, user or None, group or None
@@ -424,6 +429,15 @@ def extract(repository, snapshot, target):
         attributes(repository, here, entry)
 
 
+def extract_documents(repository, snapshot, target):
+    """A file of raw documents for each collection."""
+    for source in snapshot["sources"]:
+        for collection in deployment.collections(repository, source["Mongo"]) if "Mongo" in source else ():
+            with open(os.path.join(target, collection["namespace"] + ".bson"), "xb") as file:
+                for document in deployment.content(repository, collection):
+                    file.write(document)
+
+
 def attributes(repository, here, entry):
     link = "Symlink" in entry["node"]
     if os.geteuid() == 0:
@@ -454,6 +468,11 @@ def verify(repository):
             elif "File" in entry["node"]:
                 cut += repository.check_chunks(entry["node"]["File"])
         for source in snapshot["sources"]:
+            if "Mongo" in source:
+                for collection in deployment.collections(repository, source["Mongo"]):
+                    count = sum(1 for _ in deployment.content(repository, collection))
+                    must(collection["documents"] in (None, count), f"{collection['namespace']}: not as many documents as were counted")
+                continue
             repository.check_hints(source["Files"]["root"]["node"]["Directory"], source["Files"]["hints"])
     print(json.dumps({"snapshots": sum("Committed" in fate for fate in repository.fates.values()), "packs": len(repository.names("packs")),
                       "chunks": chunks, "entries": entries, "cut": cut}))
@@ -464,7 +483,7 @@ def main():
     parser.add_argument("repository")
     parser.add_argument("--key-file")
     parser.add_argument("--passphrase")
-    parser.add_argument("command", choices=["list", "ls", "extract", "verify"])
+    parser.add_argument("command", choices=["list", "ls", "extract", "documents", "verify"])
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()
     repository = Repository(given.repository, given.passphrase, given.key_file)
@@ -478,6 +497,8 @@ def main():
             print(json.dumps(describe(repository, *found)))
     elif given.command == "extract":
         extract(repository, repository.find(given.arguments[0]), given.arguments[1])
+    elif given.command == "documents":
+        extract_documents(repository, repository.find(given.arguments[0]), given.arguments[1])
     else:
         verify(repository)
 

@@ -164,11 +164,23 @@ LEAF_REF = record(first=bytestring, last=bytestring, documents=u32, content=seq(
 RUN_CHILD = record(first=bytestring, last=bytestring, id=ID32, documents=u64, bytes=u64)
 RUN_PAGE = enum(("Leaf", record(leaves=seq(LEAF_REF), extensions=EXTENSIONS)), ("Branch", record(children=seq(RUN_CHILD), extensions=EXTENSIONS)))
 
+SORTED = record(root=PAGE_REF, documents=u64, bytes=u64)
+RUN = record(documents=opt(SORTED), deleted=opt(SORTED), extensions=EXTENSIONS)
+
+# deployment.md
+POSITION = record(time=u64, proof=ID32)
+MOMENT = enum(("At", POSITION), ("Between", record(**{"from": i64, "to": i64})))
+DEPLOYMENT = record(set=string, server=string, moment=MOMENT, catalogue=opt(PAGE_REF), collections=u64, documents=u64, bytes=u64,
+                    extensions=EXTENSIONS)
+COLLECTION = record(namespace=string, kind=enum("Plain", "Capped", "View", "TimeSeries"), uuid=opt(ID16), options=bytestring,
+                    indexes=seq(bytestring), documents=opt(u64), runs=seq(RUN), extensions=EXTENSIONS)
+CATALOGUE_PAGE = enum(("Leaf", seq(COLLECTION)), ("Branch", seq(record(first=string, id=ID32))))
+
 # snapshot.md
 COUNTERS = record(**{name: u64 for name in (
     "files_new files_changed files_unmodified dirs_new dirs_changed dirs_unmodified bytes_processed bytes_read data_chunks "
     "tree_chunks data_added data_added_packed").split()})
-SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))))
+SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))), ("Mongo", DEPLOYMENT))
 SNAPSHOT = record(
     id=ID16, repository=ID32, features=FEATURES, time=i64, started=i64, finished=i64, kind=enum("Full", "Incremental", "Differential"), parent=opt(ID16),
     host=string, user=string, tags=seq(string), paths=seq(bytestring), excludes=seq(string), sources=seq(SOURCE),

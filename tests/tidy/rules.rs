@@ -43,6 +43,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("fs", "crypto"),
     // Reads of whole packs leave the page cache as it was.
     ("storage", "fs"),
+    // One connection to MongoDB, whichever way the documents go.
+    ("target", "source"),
     // A run tells of what failed.
     ("schedule", "alert"),
 ];
@@ -72,9 +74,16 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("crc32fast", &["src/index", "src/gc/ids.rs"]),
     ("getrandom", &["src/crypto"]),
     ("rand", &[]),
-    ("mongodb", &["src/source/mongo/server.rs"]),
-    ("tokio", &["src/source/mongo/server.rs"]),
-    ("futures_util", &["src/source/mongo/server.rs"]),
+    (
+        "mongodb",
+        &[
+            "src/source/mongo/driver.rs",
+            "src/format/choice.rs",
+            "src/format/extended_json.rs",
+        ],
+    ),
+    ("tokio", &["src/source/mongo/driver.rs"]),
+    ("futures_util", &["src/source/mongo/driver.rs"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("clap_complete", &["src/cli", "src/main.rs"]),
     ("clap_mangen", &["src/cli", "src/main.rs"]),

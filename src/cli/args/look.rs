@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use duramen::ops::export::ExportFormat;
 
-use super::FilterArgs;
+use super::{DocumentArgs, FilterArgs};
 
 /// List what is in a snapshot
 #[derive(Debug, Args)]
 #[command(
     long_about = "Lists the members of a folder in a snapshot (of its root, where no path is given), or one file. \
-        On a terminal control characters in names are shown as escapes; otherwise names are written as they are.",
+        On a terminal control characters in names are shown as escapes; otherwise names are written as they are.\n\n\
+        Of a snapshot of MongoDB the collections are listed: SNAP, SNAP:shop, SNAP:shop.quotes.",
     after_help = "Examples:\n  \
         duramen ls latest\n  \
         duramen ls latest:/etc --long\n  \
@@ -36,20 +37,36 @@ pub struct LsArgs {
     pub filter: FilterArgs,
 }
 
-/// Write one file of a snapshot to standard output
+/// Write one file, or documents, of a snapshot to standard output
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "dump",
     long_about = "Writes the bytes of one file to standard output. Each piece is verified before it is written; \
-        where one is damaged the output ends before it and the exit code is 4.",
+        where one is damaged the output ends before it and the exit code is 4.\n\n\
+        SNAP:shop.quotes writes the documents of a MongoDB collection as Extended JSON, one a line. With --id only what \
+        leads to the document is read.",
     after_help = "Examples:\n  \
         duramen cat latest:/etc/hosts\n  \
-        duramen cat latest~3:/var/lib/dump.sql.zst | zstd -d | psql"
+        duramen cat latest~3:/var/lib/dump.sql.zst | zstd -d | psql\n  \
+        duramen cat latest:shop.quotes --id 1017\n  \
+        duramen cat latest:shop.quotes --where status=open --since 2026-11-01 --date-field created --limit 10"
 )]
 pub struct CatArgs {
     /// Which snapshot, and which file in it
     #[arg(value_name = "SNAP:PATH")]
     pub snapshot: OsString,
+
+    /// Which documents.
+    #[command(flatten)]
+    pub documents: DocumentArgs,
+
+    /// At most so many documents
+    #[arg(long, value_name = "NUMBER", help_heading = "MongoDB")]
+    pub limit: Option<u64>,
+
+    /// Write documents with the types of their numbers, so that they come back as they were
+    #[arg(long, help_heading = "MongoDB")]
+    pub canonical: bool,
 
     /// Which one.
     #[command(flatten)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use duramen::ops::restore::Overwrite;
 
-use super::FilterArgs;
+use super::{DocumentArgs, FilterArgs};
 
-/// Bring files back
+/// Bring files, folders and MongoDB collections back
 #[derive(Debug, Args)]
 #[command(
     long_about = "Restores a snapshot, or a path in it, below a folder. Without a path all paths are kept whole: \
@@ -16,21 +16,28 @@ use super::FilterArgs;
         SNAP:/etc puts hosts at TARGET/hosts.\n\n\
         SNAP is latest, latest~2, the first digits of an id (4 or more), or @2026-11-20T14:00 for the latest at or \
         before that time. A file appears whole or not at all, and nothing is ever written outside the target. \
-        Whatever could not be restored is named and makes the exit code 1, damaged data makes it 4.",
+        Whatever could not be restored is named and makes the exit code 1, damaged data makes it 4.\n\n\
+        Into a mongodb:// address come the collections of the snapshot: what is not there is made, with its options and \
+        indexes. A document that is there and differs is left, unless --conflict says otherwise; one that is there and is \
+        the same is not written again, so the same command goes on where it was stopped. A database in the address, or \
+        behind the snapshot (SNAP:shop, SNAP:shop.quotes), is the only one that comes back.",
     after_help = "Examples:\n  \
         duramen restore latest --target /tmp/back\n  \
         duramen restore latest:/etc -t /tmp/etc --include '*.conf'\n  \
         duramen restore latest -t / --overwrite if-changed     (in place)\n  \
         duramen restore @2026-11-20T14:00:/srv/www -t /srv/www --delete --dry-run\n  \
-        duramen restore 3f2a9c -t /mnt/new --verify"
+        duramen restore 3f2a9c -t /mnt/new --verify\n  \
+        duramen restore latest -t mongodb://localhost --ns-from 'shop.*' --ns-to 'shop_old.*'\n  \
+        duramen restore latest:shop.quotes -t mongodb://localhost --id 1017 --conflict overwrite\n  \
+        duramen restore latest -t mongodb://localhost --where status=open --since 2026-11-01 --date-field created -n"
 )]
 pub struct RestoreArgs {
     /// Which snapshot, and which path in it
     #[arg(value_name = "SNAP[:PATH]")]
     pub snapshot: OsString,
 
-    /// Folder to restore into
-    #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    /// Folder to restore into, or address of a MongoDB server
+    #[arg(long, short, value_name = "FOLDER|mongodb://ADDRESS", value_hint = clap::ValueHint::DirPath)]
     pub target: PathBuf,
 
     /// Restore only what matches the pattern (repeatable)
@@ -85,9 +92,67 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub numeric_owner: bool,
 
+    /// What of MongoDB.
+    #[command(flatten)]
+    pub mongo: MongoArgs,
+
     /// Which one.
     #[command(flatten)]
     pub filter: FilterArgs,
+}
+
+/// What is brought back of a MongoDB deployment, and how.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "MongoDB")]
+pub struct MongoArgs {
+    /// Only collections that fit: DATABASE.COLLECTION, * stands for anything (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub ns_include: Vec<String>,
+
+    /// No collections that fit (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub ns_exclude: Vec<String>,
+
+    /// Bring what fits back under another name (repeatable, with as many --ns-to)
+    #[arg(long, value_name = "PATTERN")]
+    pub ns_from: Vec<String>,
+
+    /// That name; its stars stand for what those of --ns-from stand for
+    #[arg(long, value_name = "PATTERN")]
+    pub ns_to: Vec<String>,
+
+    /// Which documents.
+    #[command(flatten)]
+    pub documents: DocumentArgs,
+
+    /// What to do with documents that are there and differ
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub conflict: Option<ConflictArg>,
+
+    /// The field by which --conflict newest decides
+    #[arg(long, value_name = "FIELD")]
+    pub newest_field: Option<String>,
+
+    /// Make no indexes
+    #[arg(long)]
+    pub no_indexes: bool,
+
+    /// Do not read back what was written
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// `--conflict`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConflictArg {
+    /// Leave them
+    Skip,
+    /// Make them those of the snapshot
+    Overwrite,
+    /// Add the fields that they lack
+    Merge,
+    /// Take the one whose field (--newest-field) is greater
+    Newest,
 }
 
 /// `--overwrite`.

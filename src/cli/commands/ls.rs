@@ -1,13 +1,16 @@
 //! `duramen ls`.
 
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use duramen::error::Result;
 use duramen::format::entry::Node;
+use duramen::ops::documents::{self, Collection};
 use duramen::ops::look;
 use duramen::progress::Progress as _;
 use duramen::repository::Listed;
+use serde::Serialize;
 
 use super::split;
 use crate::cli::args::LsArgs;
@@ -42,15 +45,70 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
                 put(out, b"\n")
             }
         };
-        look::ls(
-            &repository,
-            &snapshot,
-            path.as_deref(),
-            args.recursive,
-            &mut each,
-        )
+        let of_files = !documents::are_meant(&snapshot, args.snapshot.as_bytes());
+        if of_files {
+            look::ls(
+                &repository,
+                &snapshot,
+                path.as_deref(),
+                args.recursive,
+                &mut each,
+            )?;
+        }
+        if of_files && path.is_some() {
+            return Ok(());
+        }
+        // Behind the files, where all of it is listed.
+        documents::collections(&repository, &snapshot, path.as_deref(), &mut |collection| {
+            reporter.go_on()?;
+            let line = if context.global.json {
+                json_line(&CollectionObject::of(collection))?
+            } else if args.long {
+                long_collection(collection)
+            } else {
+                text::safe(&collection.namespace) + "\n"
+            };
+            put(out, line.as_bytes())
+        })
     })?;
     Ok(exit::DONE)
+}
+
+/// A collection, as a line of JSON.
+#[derive(Serialize)]
+struct CollectionObject {
+    message_type: &'static str,
+    struct_type: &'static str,
+    namespace: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    uuid: Option<String>,
+    documents: Option<u64>,
+    indexes: usize,
+}
+
+impl CollectionObject {
+    fn of(own: &Collection) -> Self {
+        Self {
+            message_type: "collection",
+            struct_type: "collection",
+            namespace: own.namespace.clone(),
+            kind: own.kind.word(),
+            uuid: own.uuid.map(|uuid| duramen::id::to_hex(&uuid)),
+            documents: own.documents,
+            indexes: own.indexes.len(),
+        }
+    }
+}
+
+fn long_collection(own: &Collection) -> String {
+    let documents = own.documents.map_or("-".into(), text::count);
+    let indexes = text::plural(own.indexes.len() as u64, "index", "indexes");
+    format!(
+        "{:<12} {documents:>14} {indexes:>11}  {}\n",
+        own.kind.word(),
+        text::safe(&own.namespace)
+    )
 }
 
 fn long(path: &[u8], listed: &Listed, terminal: bool) -> Vec<u8> {

@@ -19,6 +19,7 @@ pub mod prune;
 mod recovery;
 pub mod repair;
 pub mod restore;
+mod restore_deployment;
 pub mod run;
 pub mod schedule;
 pub mod scrub;

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::split;
 use crate::cli::args::RestoreArgs;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, ProblemObject};
-use crate::cli::{exit, opening, size, text, time};
+use crate::cli::{exit, mongodb, opening, size, text, time};
 
 #[derive(Serialize)]
 struct SummaryObject {
@@ -36,6 +36,20 @@ struct SummaryObject {
 
 /// `duramen restore SNAP[:PATH] --target FOLDER`.
 pub fn run(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
+    if let Some(address) = args
+        .target
+        .to_str()
+        .filter(|target| mongodb::is_address(target))
+    {
+        let address = mongodb::with_password(context, address)?;
+        return super::restore_deployment::run(context, args, address);
+    }
+    if let Some(flag) = super::restore_deployment::first_given(&args.mongo) {
+        return Err(usage(format!(
+            "{flag} is about MongoDB, and the target is a folder"
+        ))
+        .hint("name a mongodb:// address with --target"));
+    }
     let (name, path) = split(&args.snapshot);
     let reporter = context.reporter("restore");
     let repository = opening::open(context, &reporter)?;

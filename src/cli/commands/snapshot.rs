@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::cli::args::SnapshotArgs;
 use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, Git, ProblemObject, Work};
-use crate::cli::{exit, opening, size, text, time};
+use crate::cli::{exit, mongodb, opening, size, text, time};
 
 #[derive(Serialize)]
 struct SummaryObject {
@@ -112,7 +112,7 @@ pub fn run(context: &Context, args: SnapshotArgs) -> Result<ExitCode> {
 }
 
 fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
-    let (input, databases) = input(&args)?;
+    let (input, databases) = input(context, &args)?;
     Ok(SnapshotOptions {
         input,
         databases,
@@ -161,7 +161,7 @@ fn tags(given: &[String]) -> Vec<String> {
 }
 
 /// What to read, and addresses of databases.
-fn input(args: &SnapshotArgs) -> Result<(Input, Vec<String>)> {
+fn input(context: &Context, args: &SnapshotArgs) -> Result<(Input, Vec<String>)> {
     let filename = || args.stdin_filename.as_bytes().to_vec();
     if args.stdin {
         let filename = filename();
@@ -176,7 +176,9 @@ fn input(args: &SnapshotArgs) -> Result<(Input, Vec<String>)> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for given in &args.paths {
         match given.to_str() {
-            Some(address) if is_address(address) => databases.push(address.to_owned()),
+            Some(address) if mongodb::is_address(address) => {
+                databases.push(mongodb::with_password(context, address)?);
+            }
             _ => paths.push(given.into()),
         }
     }
@@ -210,10 +212,6 @@ fn input(args: &SnapshotArgs) -> Result<(Input, Vec<String>)> {
         );
     }
     Ok((Input::Paths(paths), databases))
-}
-
-fn is_address(given: &str) -> bool {
-    given.starts_with("mongodb://") || given.starts_with("mongodb+srv://")
 }
 
 fn read_list(list: &Path) -> Result<Vec<u8>> {

@@ -31,7 +31,7 @@ impl Capture<'_> {
             });
             let mut store = || -> Result<(), Error> {
                 for batch in &batches {
-                    progress.go_on()?;
+                    self.go_on()?;
                     for document in batch.documents()? {
                         let document = document?;
                         self.read(document);

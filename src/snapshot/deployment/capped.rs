@@ -8,15 +8,15 @@
 use std::collections::HashSet;
 
 use super::{Capture, Held};
-use crate::error::{Error, Result};
-use crate::format::bson::{Document, Element, kind};
+use crate::error::Result;
+use crate::format::bson::{Document, Element};
 use crate::format::deployment::Collection;
 use crate::format::document_key::key;
+use crate::format::placed::{placed, unplaced};
 use crate::format::run::Run;
 use crate::repository::key_of;
 use crate::snapshot::documents::RunBuilder;
 use crate::snapshot::sorter::Sorter;
-use crate::source::mongo::command::Builder;
 use crate::source::mongo::oplog::{How, Uuid};
 use crate::source::mongo::reading::{self, State};
 use crate::source::mongo::server::Asked;
@@ -85,7 +85,7 @@ impl Capture<'_> {
         state: State,
         since: u64,
     ) -> Asked<Capped> {
-        let progress = self.progress;
+        let (progress, session, repository) = (self.progress, self.session, self.repository);
         let mut failures = 0;
         loop {
             let mut capped = Capped {
@@ -98,6 +98,7 @@ impl Capture<'_> {
             };
             let read = reading::scan(self.server, of, true, state, progress, &mut |batch| {
                 progress.go_on()?;
+                session.renew_when_due(repository)?;
                 for document in batch.documents()? {
                     capped.append(document?)?;
                 }
@@ -120,7 +121,7 @@ impl Capture<'_> {
         let mut place: Option<u64> = None;
         let mut seen = HashSet::new();
         for record in capped.documents.sorted()? {
-            self.progress.go_on()?;
+            self.go_on()?;
             let document = record?.1;
             let document = Document::whole(&document)?;
             let key = key_of(document)?;
@@ -157,7 +158,7 @@ impl Capture<'_> {
     fn place(&self, before: &[Run], first: Document<'_>) -> Result<u64> {
         let mut next = 0;
         for stored in self.repository.collection(before) {
-            self.progress.go_on()?;
+            self.go_on()?;
             // What is damaged there only costs room.
             let Ok(stored) = stored else {
                 break;
@@ -169,33 +170,5 @@ impl Capture<'_> {
             next = place + 1;
         }
         Ok(next)
-    }
-}
-
-/// A document with its place.
-fn placed(place: u64, document: Document<'_>) -> Vec<u8> {
-    Builder::new()
-        .raw(kind::INT64, b"_id", &place.to_le_bytes())
-        .raw(kind::DOCUMENT, b"d", document.bytes())
-        .finish()
-}
-
-/// A document of a capped collection as it is stored: its place, and itself.
-///
-/// # Errors
-/// [`crate::error::Kind::Damage`] where it is none.
-pub fn unplaced(stored: Document<'_>) -> Result<(u64, Document<'_>)> {
-    let place = stored.get(b"_id")?.and_then(|id| {
-        id.value
-            .first_chunk()
-            .map(|bytes| u64::from_le_bytes(*bytes))
-    });
-    match (place, stored.get(b"d")?) {
-        (Some(place), Some(own)) if own.kind == kind::DOCUMENT => {
-            Ok((place, Document::whole(own.value)?))
-        }
-        _ => Err(Error::damage(
-            "a document of a capped collection without its place",
-        )),
     }
 }

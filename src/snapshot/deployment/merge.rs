@@ -38,7 +38,7 @@ impl Capture<'_> {
         let mut documents = RunBuilder::new(self.cutter);
         let mut deleted = RunBuilder::new(self.cutter);
         for stored in self.repository.newest(runs) {
-            self.progress.go_on()?;
+            self.go_on()?;
             let (stored, there) = stored?;
             let document = Document::whole(&stored.bytes)?;
             if there {

@@ -40,7 +40,6 @@ use crate::source::mongo::reading::{self, State, Stretch};
 use crate::source::mongo::server::Refusal;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use capped::Capped;
-pub use capped::unplaced;
 
 /// Rounds until the catalogue stands still.
 const ROUNDS_MAX: u32 = 50;
@@ -76,6 +75,7 @@ struct Held {
 
 struct Capture<'c> {
     repository: &'c Repository,
+    session: &'c Session,
     server: &'c Server,
     selection: &'c Selection,
     progress: &'c dyn Progress,
@@ -111,6 +111,7 @@ pub fn take_deployment(
     let folder = repository.index().cache().map(Path::to_owned);
     let mut capture = Capture {
         repository,
+        session,
         server,
         selection,
         progress,
@@ -171,6 +172,12 @@ impl Capture<'_> {
         self.progress.advance(1, bytes);
     }
 
+    /// Goes on unless the user asked to stop, and says that we are alive: whoever is silent for long is given up.
+    fn go_on(&self) -> Result<()> {
+        self.progress.go_on()?;
+        self.session.renew_when_due(self.repository)
+    }
+
     fn sorter(&self) -> Sorter {
         Sorter::new(self.folder.as_deref())
     }
@@ -216,7 +223,7 @@ impl Capture<'_> {
         };
         let mut followed = true;
         for _ in 0..ROUNDS_MAX {
-            self.progress.go_on()?;
+            self.go_on()?;
             let since = reading::newest(self.server)?.time;
             let listed = catalogue::list(self.server, self.selection)?;
             let mut changed = self.match_up(&listed, &mut known, since)?;
@@ -336,39 +343,44 @@ impl Capture<'_> {
         let there: HashSet<Uuid> = listed.iter().filter_map(|each| each.uuid).collect();
         self.held.retain(|uuid, _| there.contains(uuid));
         self.capped.retain(|uuid, _| there.contains(uuid));
+        // All that is known at once: nothing of the parent is known any more behind the next stretch of the oplog.
+        for collection in listed {
+            let Some(parent) = collection.uuid.and_then(|uuid| known.remove(&uuid)) else {
+                continue;
+            };
+            if collection.kind == CollectionKind::Plain {
+                self.go_on()?;
+                let held = Held {
+                    runs: self.merged(&collection.namespace, parent.runs)?,
+                    documents: parent.documents,
+                    fresh: false,
+                    since: 0,
+                };
+                self.held.extend(parent.uuid.map(|uuid| (uuid, held)));
+            }
+        }
         let after = State::Majority { after: since };
         for collection in listed {
             let Some(uuid) = collection.uuid else {
                 continue;
             };
-            self.progress.go_on()?;
+            if self.held.contains_key(&uuid) || self.capped.contains_key(&uuid) {
+                continue;
+            }
+            self.go_on()?;
             self.progress.current(collection.namespace.as_bytes());
-            match collection.kind {
-                CollectionKind::Capped if !self.capped.contains_key(&uuid) => {
-                    match self.read_capped(collection, after, since) {
-                        Ok(capped) => drop(self.capped.insert(uuid, capped)),
-                        Err(refusal) if reading::is_change(&refusal) => return Ok(true),
-                        Err(refusal) => return Err(refusal.error),
-                    }
-                }
-                CollectionKind::Plain if !self.held.contains_key(&uuid) => {
-                    if let Some(parent) = known.remove(&uuid) {
-                        let held = Held {
-                            runs: self.merged(&collection.namespace, parent.runs)?,
-                            documents: parent.documents,
-                            fresh: false,
-                            since: 0,
-                        };
-                        self.held.insert(uuid, held);
-                        continue;
-                    }
-                    match self.base(collection, after) {
-                        Ok(held) => drop(self.held.insert(uuid, held)),
-                        Err(refusal) if reading::is_change(&refusal) => return Ok(true),
-                        Err(refusal) => return Err(refusal.error),
-                    }
-                }
-                _ => {}
+            let read = match collection.kind {
+                CollectionKind::Capped => self
+                    .read_capped(collection, after, since)
+                    .map(|capped| drop(self.capped.insert(uuid, capped))),
+                CollectionKind::Plain => self
+                    .base(collection, after)
+                    .map(|held| drop(self.held.insert(uuid, held))),
+                CollectionKind::View | CollectionKind::TimeSeries => Ok(()),
+            };
+            match read {
+                Err(refusal) if reading::is_change(&refusal) => return Ok(true),
+                read => read?,
             }
         }
         Ok(false)
@@ -383,12 +395,14 @@ impl Capture<'_> {
         changed: &mut bool,
     ) -> Result<Stretch> {
         let (server, progress, selection) = (self.server, self.progress, self.selection);
+        let (session, repository) = (self.session, self.repository);
         let mut emptied = Vec::new();
         // Parts of transactions that were written before `from`, or before something was read, and count from their end.
         let mut earlier = Vec::new();
         let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
         let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
             let time = oplog::time(entry)?;
+            session.renew_when_due(repository)?;
             oplog::effects(entry, &mut |effect| {
                 match effect {
                     Effect::Touched { uuid, id, how } => {
@@ -452,7 +466,7 @@ impl Capture<'_> {
     fn finished(&mut self, listed: Vec<Collection>, at: Position) -> Result<Vec<Collection>> {
         let mut all = Vec::new();
         for mut collection in listed {
-            self.progress.go_on()?;
+            self.go_on()?;
             if let Some(uuid) = &collection.uuid {
                 if let Some(capped) = self.capped.remove(uuid) {
                     let held = self.store_capped(capped)?;

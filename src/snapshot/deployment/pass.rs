@@ -93,10 +93,12 @@ impl<'c> Capture<'c> {
             let Some(held) = self.held.get_mut(&uuid) else {
                 continue;
             };
-            // A base that was read while it was written to may hold a document already or not.
+            // A base that was read while it was written to may hold a document already or not, and what is read at no
+            // certain time may be counted twice.
+            let certain = !held.fresh && matches!(state, State::Snapshot { .. });
             held.documents = held
                 .documents
-                .filter(|_| !held.fresh)
+                .filter(|_| certain)
                 .and_then(|documents| documents.checked_add_signed(more));
             held.runs.insert(0, run);
         }
@@ -161,7 +163,7 @@ impl<'c> Capture<'c> {
         let Some(open) = &mut steps.open else {
             return Ok(());
         };
-        self.progress.go_on()?;
+        self.go_on()?;
         let waiting = std::mem::take(&mut open.waiting);
         let ids: Vec<RawId> = waiting.iter().map(|each| each.id.clone()).collect();
         let found = reading::some(self.server, open.of, &ids, steps.state, &mut steps.patience)?;
@@ -239,6 +241,7 @@ impl<'c> Capture<'c> {
         let mut builder = RunBuilder::new(self.cutter);
         let mut next: Option<Record> = None;
         for record in records.sorted()? {
+            self.go_on()?;
             let record = record?;
             let ended = next.as_ref().is_some_and(|next| next.0 != record.0);
             let before = next.replace(record);

@@ -3,12 +3,13 @@
 //! None of it can be read at a time of the past. So whoever needs it at one time lists it, and then makes sure that the
 //! oplog tells of no change to it since just before.
 
+use super::answer::{lacking, text};
 use super::command::Builder;
 use super::oplog::Uuid;
 use super::select::Selection;
 use super::server::{Asked, Server, code};
-use crate::error::{Error, Result};
-use crate::format::bson::{Document, Element, kind};
+use crate::error::Result;
+use crate::format::bson::Document;
 use crate::format::deployment::{Collection, CollectionKind, RawDocument};
 
 /// All that is taken, in the order of namespaces, without any documents.
@@ -38,6 +39,26 @@ pub fn list(server: &Server, selection: &Selection) -> Asked<Vec<Collection>> {
     Ok(all)
 }
 
+/// One collection, without any documents; none where it is not there.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn one(server: &Server, database: &str, name: &str) -> Asked<Option<Collection>> {
+    let command = Builder::new()
+        .int32("listCollections", 1)
+        .document("filter", Builder::new().string("name", name));
+    let Some(listed) = server.all(database, command)?.pop() else {
+        return Ok(None);
+    };
+    let Some(mut found) = collection(database, Document::whole(&listed)?)? else {
+        return Ok(None);
+    };
+    if found.kind != CollectionKind::View {
+        found.indexes = indexes(server, &found)?;
+    }
+    Ok(Some(found))
+}
+
 fn databases(server: &Server, selection: &Selection) -> Asked<Vec<String>> {
     if let Some(own) = &selection.database
         && !selection.users
@@ -48,35 +69,22 @@ fn databases(server: &Server, selection: &Selection) -> Asked<Vec<String>> {
         .int32("listDatabases", 1)
         .boolean("nameOnly", true);
     let answer = server.command("admin", command)?;
-    let listed = answer.get_array("databases").map_err(|_| lacking())?;
-    let names = listed.iter().map(|each| {
-        let name = each
-            .as_document()
-            .and_then(|each| each.get_str("name").ok());
-        name.map(str::to_owned).ok_or_else(lacking)
-    });
-    let names: Vec<String> = names.collect::<Result<_>>()?;
+    let listed = answer.each("databases")?.ok_or_else(lacking)?;
+    let names: Vec<String> = listed
+        .iter()
+        .map(|each| each.text("name")?.ok_or_else(lacking))
+        .collect::<Result<_>>()?;
     Ok(names
         .into_iter()
         .filter(|name| selection.takes_database(name))
         .collect())
 }
 
-fn lacking() -> Error {
-    Error::damage("an answer that lacks what was asked for")
-}
-
-/// A string's value, where it is one.
-fn string(element: &Element<'_>) -> Option<String> {
-    let bytes = element.value.get(4..)?.strip_suffix(&[0])?;
-    (element.kind == kind::STRING).then(|| String::from_utf8(bytes.to_vec()).ok())?
-}
-
 /// What `listCollections` says of one; none for what this version has no use for.
 fn collection(database: &str, listed: Document<'_>) -> Result<Option<Collection>> {
-    let name = listed.get(b"name")?.as_ref().and_then(string);
+    let name = listed.get(b"name")?.as_ref().and_then(text);
     let name = name.ok_or_else(lacking)?;
-    let sort = listed.get(b"type")?.as_ref().and_then(string);
+    let sort = listed.get(b"type")?.as_ref().and_then(text);
     let options = match listed.get(b"options")? {
         Some(options) => Document::whole(options.value)?,
         None => Document::whole(b"\x05\0\0\0\0")?,

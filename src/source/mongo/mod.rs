@@ -1,7 +1,13 @@
 //! Reading MongoDB: what exists, what was touched, what documents hold. What is done with it is the snapshot room's.
 
+pub mod answer;
 pub mod catalogue;
 pub mod command;
+#[cfg(feature = "mongodb")]
+mod driver;
+#[cfg(not(feature = "mongodb"))]
+#[path = "no_driver.rs"]
+mod driver;
 pub mod oplog;
 pub mod reading;
 pub mod select;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::answer::{Answer, lacking};
 use super::command::Builder;
 use super::oplog;
 use super::server::{Asked, Batch, Cursor, Refusal, Server, code};
@@ -164,10 +165,8 @@ pub fn settled(server: &Server, time: u64, progress: &dyn Progress) -> Asked<Pos
 /// Whatever the server says.
 pub fn operation_time(server: &Server) -> Asked<u64> {
     let answer = server.command("admin", Builder::new().int32("hello", 1))?;
-    match answer.get_timestamp("operationTime") {
-        Ok(time) => Ok(u64::from(time.time) << 32 | u64::from(time.increment)),
-        Err(_) => Err(Error::damage("an answer without an operation time").into()),
-    }
+    let time = answer.time("operationTime")?;
+    time.ok_or_else(|| lacking().into())
 }
 
 /// Whether a stretch of the oplog could be read.
@@ -424,13 +423,9 @@ pub fn count(server: &Server, of: &Collection, state: State) -> Asked<u64> {
     let Some(answer) = answers.first() else {
         return Ok(0);
     };
-    let n = Document::whole(answer)?.get(b"n")?;
-    let number = n.and_then(|n| match n.kind {
-        kind::INT32 => Some(u64::from(u32::from_le_bytes(*n.value.first_chunk()?))),
-        kind::INT64 => Some(u64::from_le_bytes(*n.value.first_chunk()?)),
-        _ => None,
-    });
-    number.ok_or_else(|| Error::damage("a count that is no number").into())
+    let number = Answer::new(answer.clone()).number("n")?;
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| lacking().into())
 }
 
 /// Whether it is only that the catalogue changed meanwhile: the collection went, was renamed or made anew, or is too new

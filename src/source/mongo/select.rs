@@ -52,22 +52,26 @@ impl Selection {
 /// Whether a pattern fits: `*` stands for any characters, dots among them, all others for themselves.
 #[must_use]
 pub fn fits(pattern: &str, name: &str) -> bool {
+    captured(pattern, name).is_some()
+}
+
+/// What the stars of a pattern stand for, each for as little as it can; none where it does not fit.
+#[must_use]
+pub fn captured<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
     let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
+    let mut rest = name.strip_prefix(parts.next()?)?;
     let parts: Vec<&str> = parts.collect();
     let Some((last, middle)) = parts.split_last() else {
-        return rest.is_empty();
+        return rest.is_empty().then(Vec::new);
     };
+    let mut stars = Vec::new();
     for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
+        let at = rest.find(part)?;
+        stars.push(&rest[..at]);
+        rest = &rest[at + part.len()..];
     }
-    rest.ends_with(last)
+    stars.push(rest.strip_suffix(last)?);
+    Some(stars)
 }
 
 #[cfg(test)]

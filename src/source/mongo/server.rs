@@ -1,25 +1,13 @@
-//! A connection to a MongoDB server: commands and cursors, raw BSON in and out.
-//!
-//! The driver is asynchronous and runs on two threads of its own; here every call waits for its answer. Nothing is decoded
-//! but the few fields that are looked at, and no answer is trusted to be what was asked for.
+//! A connection to a MongoDB server: commands and cursors, raw BSON in and out. Nothing is decoded but the few fields that are
+//! looked at, and no answer is trusted to be what was asked for.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures_util::StreamExt;
-use mongodb::bson::{Document as Answer, RawDocumentBuf};
-use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
-use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
-use mongodb::{Client, Database};
-use tokio::runtime::Runtime;
-
+use super::answer::{Answer, Documents};
 use super::command::Builder;
+use super::driver::{Batches, Driver};
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::{Document, Elements, kind};
 
-/// How long a server is looked for, unless the address says otherwise.
-const SELECTION: Duration = Duration::from_secs(10);
+/// The wire version of MongoDB 6.0.
+const WIRE_VERSION: i64 = 17;
 
 /// Codes of the server's errors that are acted upon.
 pub mod code {
@@ -29,15 +17,12 @@ pub mod code {
     pub const NAMESPACE_NOT_FOUND: i32 = 26;
     pub const CURSOR_NOT_FOUND: i32 = 43;
     pub const QUERY_PLAN_KILLED: i32 = 175;
+    pub const DUPLICATE_KEY: i32 = 11_000;
+    pub const NAMESPACE_EXISTS: i32 = 48;
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub const COLLECTION_UUID_MISMATCH: i32 = 361;
 }
-
-/// Codes that go away by themselves: a member that goes, comes, or is not what it was.
-const TRANSIENT: [i32; 18] = [
-    6, 7, 43, 89, 91, 133, 134, 189, 202, 234, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436,
-];
 
 /// Why the server did not do it.
 #[derive(Debug)]
@@ -82,12 +67,10 @@ pub enum Topology {
 
 /// A connection.
 pub struct Server {
-    runtime: Arc<Runtime>,
-    client: Client,
+    driver: Driver,
     /// The address without what is secret in it, for messages.
     address: String,
     database: Option<String>,
-    reads: Option<SelectionCriteria>,
     topology: Topology,
     version: String,
 }
@@ -97,51 +80,34 @@ impl Server {
     ///
     /// # Errors
     /// [`Kind::Usage`] for an address that is none, [`Kind::Permission`] where the server takes neither name nor
-    /// password, [`Kind::Failed`] where none answers.
+    /// password, [`Kind::Unsupported`] before 6.0, [`Kind::Failed`] where none answers.
     pub fn connect(uri: &str) -> Result<Self> {
         let address = without_secrets(uri);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("mongodb")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(Kind::Failed, "cannot start threads").cause(error))?;
-        let mut options = runtime
-            .block_on(ClientOptions::parse(uri).into_future())
-            .map_err(|error| {
-                let usage = matches!(*error.kind, ErrorKind::InvalidArgument { .. });
-                let kind = if usage { Kind::Usage } else { Kind::Failed };
-                Error::new(kind, explained(&error)).subject(&address)
-            })?;
-        options.app_name.get_or_insert_with(|| "duramen".into());
-        options.server_selection_timeout.get_or_insert(SELECTION);
-        let database = options.default_database.take();
-        let reads = options.selection_criteria.take();
-        let client = {
-            let _inside = runtime.enter();
-            Client::with_options(options)
-        }
-        .map_err(|error| Error::new(Kind::Usage, explained(&error)).subject(&address))?;
+        let (driver, database) = Driver::connect(uri, &address)?;
         let mut server = Self {
-            runtime: Arc::new(runtime),
-            client,
+            driver,
             address,
             // Users are kept there, and addresses name it for their sake.
             database: database.filter(|name| name != "admin"),
-            reads,
             topology: Topology::Alone,
             version: String::new(),
         };
         let hello = server.command("admin", Builder::new().int32("hello", 1))?;
-        server.topology = if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
-            Topology::Sharded
-        } else if let Ok(set) = hello.get_str("setName") {
-            Topology::Set(set.to_owned())
-        } else {
-            Topology::Alone
+        server.topology = match (hello.text("msg")?.as_deref(), hello.text("setName")?) {
+            (Some("isdbgrid"), _) => Topology::Sharded,
+            (_, Some(set)) => Topology::Set(set),
+            _ => Topology::Alone,
         };
+        // What a read names a collection by its id with came with 6.0.
+        if hello.number("maxWireVersion")?.unwrap_or(0) < WIRE_VERSION {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "the server is older than MongoDB 6.0, and reads of it could be silently empty",
+            )
+            .subject(&server.address));
+        }
         let build = server.command("admin", Builder::new().int32("buildInfo", 1))?;
-        let version = build.get_str("version").unwrap_or_default();
+        let version = build.text("version")?.unwrap_or_default();
         server.version = version.chars().take(64).collect();
         Ok(server)
     }
@@ -170,45 +136,21 @@ impl Server {
         &self.version
     }
 
-    fn db(&self, name: &str) -> Database {
-        let _inside = self.runtime.enter();
-        self.client.database(name)
+    /// Puts the server's name to what it refused.
+    fn named<T>(&self, asked: Asked<T>) -> Asked<T> {
+        asked.map_err(|refusal| Refusal {
+            error: refusal.error.or_subject(|| self.address.clone()),
+            ..refusal
+        })
     }
 
-    fn refusal(&self, error: &DriverError) -> Refusal {
-        let code = match &*error.kind {
-            ErrorKind::Command(command) => Some(command.code),
-            _ => None,
-        };
-        let network = matches!(
-            *error.kind,
-            ErrorKind::Io(_)
-                | ErrorKind::ConnectionPoolCleared { .. }
-                | ErrorKind::ServerSelection { .. }
-        );
-        let kind = match (code, &*error.kind) {
-            (Some(code::UNAUTHORIZED | code::AUTHENTICATION_FAILED), _)
-            | (_, ErrorKind::Authentication { .. }) => Kind::Permission,
-            (Some(code::NAMESPACE_NOT_FOUND), _) => Kind::NotFound,
-            _ => Kind::Failed,
-        };
-        Refusal {
-            code,
-            transient: network || code.is_some_and(|code| TRANSIENT.contains(&code)),
-            error: Error::new(kind, explained(error)).subject(&self.address),
-        }
-    }
-
-    /// Runs a command on the primary; the answer's fields.
+    /// Runs a command on the primary; its answer.
     ///
     /// # Errors
     /// Whatever the server says.
     pub fn command(&self, database: &str, command: Builder) -> Asked<Answer> {
-        let command = raw(command)?;
-        let database = self.db(database);
-        self.runtime
-            .block_on(database.run_raw_command(command).into_future())
-            .map_err(|error| self.refusal(&error))
+        let answer = self.named(self.driver.command(database, command.finish()))?;
+        Ok(Answer::new(answer))
     }
 
     /// Runs a command that answers with a cursor, on the primary.
@@ -216,7 +158,8 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn cursor(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        self.opened(database, command, None)
+        let batches = self.driver.cursor(database, command.finish(), true);
+        self.named(batches).map(Cursor)
     }
 
     /// Runs a command that answers with a cursor, on whichever member the address prefers.
@@ -224,28 +167,8 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn read(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        self.opened(database, command, self.reads.clone())
-    }
-
-    fn opened(
-        &self,
-        database: &str,
-        command: Builder,
-        on: Option<SelectionCriteria>,
-    ) -> Asked<Cursor> {
-        let command = raw(command)?;
-        let database = self.db(database);
-        let on = on.unwrap_or(SelectionCriteria::ReadPreference(ReadPreference::Primary));
-        let action = database
-            .run_raw_cursor_command(command)
-            .selection_criteria(on);
-        match self.runtime.block_on(action.batch()) {
-            Ok(batches) => Ok(Cursor {
-                runtime: self.runtime.clone(),
-                batches: Some(batches),
-            }),
-            Err(error) => Err(self.refusal(&error)),
-        }
+        let batches = self.driver.cursor(database, command.finish(), false);
+        self.named(batches).map(Cursor)
     }
 
     /// The next batch of a cursor; none at its end.
@@ -253,14 +176,8 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn next(&self, cursor: &mut Cursor) -> Asked<Option<Batch>> {
-        let Some(batches) = &mut cursor.batches else {
-            return Ok(None);
-        };
-        match self.runtime.block_on(batches.next()) {
-            Some(Ok(batch)) => Ok(Some(Batch(batch))),
-            Some(Err(error)) => Err(self.refusal(&error)),
-            None => Ok(None),
-        }
+        let next = self.named(self.driver.next(&mut cursor.0))?;
+        Ok(next.map(|answer| Batch(Answer::new(answer))))
     }
 
     /// All documents that a command's cursor gives; for what is known to be few.
@@ -279,26 +196,31 @@ impl Server {
     }
 }
 
-/// What a driver's error says, to people.
-fn explained(error: &DriverError) -> String {
-    match &*error.kind {
-        ErrorKind::Command(command) => {
-            format!(
-                "the server says: {} (code {})",
-                command.message, command.code
-            )
-        }
-        ErrorKind::ServerSelection { message, .. } => format!("no server answers: {message}"),
-        ErrorKind::Authentication { message, .. } => {
-            format!("the server does not let us in: {message}")
-        }
-        other => other.to_string(),
-    }
-}
+/// A cursor of the server. It is closed there when it is dropped.
+pub struct Cursor(Batches);
 
-fn raw(command: Builder) -> Result<RawDocumentBuf> {
-    RawDocumentBuf::from_bytes(command.finish())
-        .map_err(|error| Error::new(Kind::Failed, "a command that is none").cause(error))
+/// Some documents, as the server sent them.
+pub struct Batch(Answer);
+
+impl Batch {
+    /// The documents.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where the answer holds none.
+    pub fn documents(&self) -> Result<Documents<'_>> {
+        self.0.documents()
+    }
+
+    /// The time that a snapshot read was read at, as the server says it.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where the answer is none.
+    pub fn read_at(&self) -> Result<Option<u64>> {
+        match self.0.inner("cursor")? {
+            Some(cursor) => cursor.time("atClusterTime"),
+            None => Ok(None),
+        }
+    }
 }
 
 /// An address as people may see it: without name and password, and without what follows the question mark, where secrets
@@ -312,76 +234,6 @@ pub fn without_secrets(uri: &str) -> String {
     // A password may hold anything, an `@` that somebody forgot to escape among it.
     let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     format!("{scheme}://{place}")
-}
-
-/// A cursor of the server. It is closed there when it is dropped.
-pub struct Cursor {
-    runtime: Arc<Runtime>,
-    batches: Option<RawBatchCursor>,
-}
-
-impl Drop for Cursor {
-    fn drop(&mut self) {
-        // The driver tells the server from a task of its own.
-        let _inside = self.runtime.enter();
-        self.batches = None;
-    }
-}
-
-/// Some documents, as the server sent them.
-pub struct Batch(RawBatch);
-
-impl Batch {
-    /// The documents.
-    ///
-    /// # Errors
-    /// [`Kind::Damage`] where the answer holds none.
-    pub fn documents(&self) -> Result<Documents<'_>> {
-        let answer = Document::answer(self.0.as_raw_document().as_bytes())?;
-        let lacking = || Error::damage("an answer without documents");
-        let cursor = answer.get(b"cursor")?.ok_or_else(lacking)?;
-        let cursor = Document::answer(cursor.value)?;
-        let documents = match cursor.get(b"firstBatch")? {
-            Some(documents) => documents,
-            None => cursor.get(b"nextBatch")?.ok_or_else(lacking)?,
-        };
-        Ok(Documents(Document::answer(documents.value)?.elements()))
-    }
-
-    /// The time that a snapshot read was read at, as the server says it.
-    ///
-    /// # Errors
-    /// [`Kind::Damage`] where the answer is none.
-    pub fn read_at(&self) -> Result<Option<u64>> {
-        let answer = Document::answer(self.0.as_raw_document().as_bytes())?;
-        let Some(cursor) = answer.get(b"cursor")? else {
-            return Ok(None);
-        };
-        let at = Document::answer(cursor.value)?.get(b"atClusterTime")?;
-        Ok(at.and_then(|at| {
-            at.value
-                .first_chunk()
-                .map(|bytes| u64::from_le_bytes(*bytes))
-        }))
-    }
-}
-
-/// The documents of a batch; an error ends them.
-pub struct Documents<'b>(Elements<'b>);
-
-impl<'b> Iterator for Documents<'b> {
-    type Item = Result<Document<'b>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let element = match self.0.next()? {
-            Ok(element) => element,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(match element.kind {
-            kind::DOCUMENT => Document::whole(element.value),
-            _ => Err(Error::damage("an answer that holds what is no document")),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,101 @@
+//! Bringing collections back to a MongoDB server.
+
+use super::documents::{DocumentFilter, only};
+use crate::error::Result;
+pub use crate::format::deployment::Moment;
+use crate::format::snapshot::Snapshot;
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::restore::deployment::names::Names;
+pub use crate::restore::deployment::report::{CollectionReport, Documents, FailedDocument};
+pub use crate::restore::deployment::{Conflict, Wanted};
+pub use crate::source::mongo::Selection;
+use crate::source::mongo::Server;
+
+/// What to bring back, and where to.
+#[derive(Clone, Debug, Default)]
+pub struct DeploymentRestoreOptions {
+    /// The server's address, `mongodb://` or `mongodb+srv://`; a database in it is the only one that is brought back.
+    pub address: String,
+    /// Which collections.
+    pub collections: Selection,
+    /// Which documents of them.
+    pub documents: DocumentFilter,
+    /// Names to change; patterns.
+    pub names_from: Vec<String>,
+    /// What to change them to, as many.
+    pub names_to: Vec<String>,
+    /// What happens to documents that are there.
+    pub conflict: Conflict,
+    /// Do everything but write.
+    pub dry_run: bool,
+    /// Make no indexes.
+    pub no_indexes: bool,
+    /// Read nothing back.
+    pub no_verify: bool,
+}
+
+/// What it came to.
+#[derive(Clone, Debug)]
+pub struct DeploymentRestoreSummary {
+    /// The server's address, without what is secret in it.
+    pub address: String,
+    /// Which time the snapshot shows.
+    pub moment: Moment,
+    /// Collection by collection.
+    pub collections: Vec<CollectionReport>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl DeploymentRestoreSummary {
+    /// Whether all went well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.collections.iter().all(CollectionReport::is_well)
+    }
+}
+
+/// Brings collections of the snapshot back as `options` say.
+///
+/// # Errors
+/// [`crate::error::Kind::NotFound`] where the snapshot holds no deployment or nothing that fits; whatever makes the whole impossible.
+/// What concerns a collection or a document stands in the summary.
+pub fn run(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    options: &DeploymentRestoreOptions,
+    progress: &dyn Progress,
+) -> Result<DeploymentRestoreSummary> {
+    let clock = &repository.environment().clock;
+    let begun = clock.elapsed();
+    let deployment = only(snapshot)?;
+    let mut wanted = wanted(options)?;
+    progress.phase("restore");
+    let server = Server::connect(&options.address)?;
+    if let Some(database) = server.database() {
+        // Names as they are stored; what becomes of them is another matter.
+        wanted.selection.database = Some(database.to_owned());
+    }
+    let collections = crate::restore::deployment::restore_deployment(
+        repository, deployment, &server, &wanted, progress,
+    )?;
+    Ok(DeploymentRestoreSummary {
+        address: server.address().to_owned(),
+        moment: deployment.moment,
+        collections,
+        seconds: (clock.elapsed() - begun).as_secs_f64(),
+    })
+}
+
+fn wanted(options: &DeploymentRestoreOptions) -> Result<Wanted> {
+    Ok(Wanted {
+        selection: options.collections.clone(),
+        choice: options.documents.choice()?,
+        names: Names::new(&options.names_from, &options.names_to)?,
+        conflict: options.conflict.clone(),
+        dry_run: options.dry_run,
+        no_indexes: options.no_indexes,
+        no_verify: options.no_verify,
+    })
+}

@@ -1,0 +1,483 @@
+//! Bringing collections back to a MongoDB server: the same or another, under the same names or others, whole or in part.
+//!
+//! ```text
+//! make what is not there -> documents, in batches: look, decide, write, read back -> indexes (unique and TTL last) -> views
+//! ```
+//! Nothing that is there is lost unless somebody asked for it: a document that is there and differs is left, by default. What
+//! is there already and is the same is neither written nor counted as restored, so the same command again goes on where it
+//! was stopped. Indexes come last because a document that a TTL index finds expired is gone a minute later, and because a
+//! unique one would refuse documents in an order in which they never were.
+
+pub mod names;
+pub mod report;
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Kind, Result};
+use crate::format::bson::Document;
+use crate::format::choice::{self, Choice};
+use crate::format::deployment::{Collection, CollectionKind, Deployment};
+use crate::format::document_key::key;
+use crate::progress::Progress;
+use crate::repository::{Repository, key_of};
+use crate::source::mongo::reading::{self, Patience, RawId, State};
+use crate::source::mongo::server::code;
+use crate::source::mongo::{Selection, Server, Topology, catalogue};
+use crate::target::mongo::{self as target, Change, Place};
+use names::Names;
+use report::CollectionReport;
+
+/// Documents that are looked at, decided upon and written at once.
+const BATCH: usize = 1000;
+/// Bytes of them; one document may be longer.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// What to do with a document that is there and differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Conflict {
+    /// Leave it.
+    #[default]
+    Skip,
+    /// Make it the one of the snapshot.
+    Overwrite,
+    /// Add the fields of the top level that it lacks.
+    Merge,
+    /// Take the one whose field is greater; where it is equal or in neither, leave it.
+    Newest(String),
+}
+
+/// What is brought back, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Which collections.
+    pub selection: Selection,
+    /// Which documents of them.
+    pub choice: Choice,
+    /// Under which names.
+    pub names: Names,
+    /// What happens to documents that are there.
+    pub conflict: Conflict,
+    /// Do everything but write.
+    pub dry_run: bool,
+    /// Make no indexes.
+    pub no_indexes: bool,
+    /// Read nothing back.
+    pub no_verify: bool,
+}
+
+struct Restore<'r> {
+    repository: &'r Repository,
+    server: &'r Server,
+    wanted: &'r Wanted,
+    progress: &'r dyn Progress,
+}
+
+/// A document on its way.
+struct Item {
+    key: Vec<u8>,
+    id: RawId,
+    bytes: Vec<u8>,
+}
+
+/// Brings back what is wanted of a deployment.
+///
+/// # Errors
+/// Whatever makes the whole impossible; what a collection or a document lacks stands in the report.
+pub fn restore_deployment(
+    repository: &Repository,
+    deployment: &Deployment,
+    server: &Server,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Vec<CollectionReport>> {
+    if *server.topology() == Topology::Sharded {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "this is a router of a sharded cluster, which this version does not restore to",
+        )
+        .subject(server.address()));
+    }
+    let mut collections = Vec::new();
+    for collection in repository.collections(deployment) {
+        let collection = collection?;
+        if wanted
+            .selection
+            .takes(collection.database(), collection.name())
+        {
+            collections.push(collection);
+        }
+    }
+    if collections.is_empty() {
+        return Err(Error::new(Kind::NotFound, "nothing in it fits")
+            .hint("`duramen ls` shows the collections of a snapshot"));
+    }
+    let namespaces = collections.iter().map(|each| each.namespace.as_str());
+    wanted.names.refuse_doubles(namespaces)?;
+    let restore = Restore {
+        repository,
+        server,
+        wanted,
+        progress,
+    };
+    // Series before their buckets, and views after all that they may look at.
+    let rank = |collection: &Collection| match collection.kind {
+        CollectionKind::TimeSeries => 0,
+        CollectionKind::Plain | CollectionKind::Capped => 1,
+        CollectionKind::View => 2,
+    };
+    collections.sort_by_key(rank);
+    let mut reports = Vec::new();
+    for collection in &collections {
+        progress.go_on()?;
+        progress.current(collection.namespace.as_bytes());
+        reports.push(restore.collection(collection)?);
+    }
+    Ok(reports)
+}
+
+impl Restore<'_> {
+    fn collection(&self, own: &Collection) -> Result<CollectionReport> {
+        let target = self.name_of(own)?;
+        let mut report = CollectionReport {
+            namespace: own.namespace.clone(),
+            target: target.clone(),
+            ..CollectionReport::default()
+        };
+        let (database, name) = target.split_once('.').unwrap_or_default();
+        let into = Place { database, name };
+        let there = catalogue::one(self.server, database, name)?;
+        let buckets = own.name().starts_with("system.buckets.");
+        let part = !self.wanted.choice.is_all();
+        if let Some(there) = &there
+            && is_held(there.kind) != is_held(own.kind)
+        {
+            report.problems.push(format!(
+                "{target} is something else on the server: it is left as it is"
+            ));
+            return Ok(report);
+        }
+        // A part of the documents makes no view.
+        if own.kind == CollectionKind::View && (part || there.is_some()) {
+            return Ok(report);
+        }
+        report.created = there.is_none() && !buckets;
+        if report.created && !self.wanted.dry_run {
+            match target::create(self.server, into, own) {
+                Ok(()) => {}
+                Err(refusal) if own.kind == CollectionKind::View => {
+                    report.problems.push(refusal.error.detail());
+                    return Ok(report);
+                }
+                Err(refusal) => return Err(refusal.error),
+            }
+        }
+        if is_held(own.kind) {
+            self.documents(own, into, there.as_ref(), &mut report)?;
+        }
+        if own.kind != CollectionKind::View && !buckets && !self.wanted.no_indexes {
+            self.indexes(own, into, there.as_ref(), &mut report)?;
+        }
+        Ok(report)
+    }
+
+    /// Where it comes back. Buckets follow their series.
+    fn name_of(&self, own: &Collection) -> Result<String> {
+        let names = &self.wanted.names;
+        match own.name().strip_prefix("system.buckets.") {
+            None => names.of(&own.namespace),
+            Some(series) => {
+                let series = names.of(&format!("{}.{series}", own.database()))?;
+                let (database, name) = series.split_once('.').unwrap_or_default();
+                Ok(format!("{database}.system.buckets.{name}"))
+            }
+        }
+    }
+
+    fn documents(
+        &self,
+        own: &Collection,
+        into: Place<'_>,
+        there: Option<&Collection>,
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        // Where it is not there, nothing in it can be.
+        let empty = there.is_none() && !into.name.starts_with("system.buckets.");
+        for stored in self.repository.chosen(own, &self.wanted.choice)? {
+            self.progress.go_on()?;
+            let stored = stored?;
+            let item = Item {
+                id: reading::id_of(Document::whole(&stored.bytes)?)?,
+                key: stored.key,
+                bytes: stored.bytes,
+            };
+            if !batch.is_empty() && (batch.len() >= BATCH || bytes + item.bytes.len() > BATCH_BYTES)
+            {
+                self.batch(own, into, empty, std::mem::take(&mut batch), report)?;
+                bytes = 0;
+            }
+            bytes += item.bytes.len();
+            batch.push(item);
+        }
+        if !batch.is_empty() {
+            self.batch(own, into, empty, batch, report)?;
+        }
+        Ok(())
+    }
+
+    /// Looks what is there, decides, writes, reads back.
+    fn batch(
+        &self,
+        own: &Collection,
+        into: Place<'_>,
+        empty: bool,
+        batch: Vec<Item>,
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        self.progress.go_on()?;
+        let bytes: usize = batch.iter().map(|item| item.bytes.len()).sum();
+        let count = batch.len() as u64;
+        let there = if empty {
+            HashMap::new()
+        } else {
+            self.there(into, &batch)?
+        };
+        let (mut new, mut changes): (Vec<Item>, Vec<(Item, Vec<u8>)>) = (Vec::new(), Vec::new());
+        for item in batch {
+            match there.get(&item.key) {
+                None => new.push(item),
+                Some(theirs) if *theirs == item.bytes => report.unchanged += 1,
+                Some(theirs) => changes.push((item, theirs.clone())),
+            }
+        }
+        self.insert(own, into, new, report)?;
+        self.change(into, changes, report)?;
+        self.progress.advance(count, bytes as u64);
+        Ok(())
+    }
+
+    /// Documents of the server by their keys, of the ids of these.
+    fn there(&self, into: Place<'_>, items: &[Item]) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
+        let ids: Vec<RawId> = items.iter().map(|item| item.id.clone()).collect();
+        let mut patience = Patience::new(self.progress);
+        let place = Collection {
+            namespace: format!("{}.{}", into.database, into.name),
+            kind: CollectionKind::Plain,
+            uuid: None,
+            options: Vec::new(),
+            indexes: Vec::new(),
+            documents: None,
+            runs: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let found = reading::some(self.server, &place, &ids, State::Local, &mut patience)?;
+        found
+            .into_iter()
+            .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)))
+            .collect()
+    }
+
+    fn insert(
+        &self,
+        own: &Collection,
+        into: Place<'_>,
+        new: Vec<Item>,
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut refused = HashMap::new();
+        if !self.wanted.dry_run {
+            let documents: Vec<Document<'_>> = new
+                .iter()
+                .map(|item| Document::whole(&item.bytes))
+                .collect::<Result<_>>()?;
+            let ordered = own.kind == CollectionKind::Capped;
+            let answer = target::insert(self.server, into, &documents, ordered)?;
+            refused.extend(answer.into_iter().map(|refused| (refused.at, refused)));
+        }
+        let mut written = Vec::new();
+        for (at, item) in new.into_iter().enumerate() {
+            match refused.get(&at) {
+                None => {
+                    report.restored.add(&item.id)?;
+                    written.push(item);
+                }
+                // It came between our look and our writing.
+                Some(refused) if refused.is_there => report.skipped.add(&item.id)?,
+                Some(refused) => report.fail(&item.id, &refused.why)?,
+            }
+        }
+        self.verify(into, &written, report)
+    }
+
+    fn change(
+        &self,
+        into: Place<'_>,
+        differing: Vec<(Item, Vec<u8>)>,
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        let mut chosen = Vec::new();
+        for (item, theirs) in differing {
+            let newer = match &self.wanted.conflict {
+                Conflict::Skip => None,
+                Conflict::Overwrite => Some(None),
+                Conflict::Merge => lacks(&theirs, &item.bytes)?.then_some(None),
+                Conflict::Newest(field) => greater(field, &item.bytes, &theirs)?.map(Some),
+            };
+            match newer {
+                Some(value) => chosen.push((item, value)),
+                None => report.skipped.add(&item.id)?,
+            }
+        }
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let mut refused = HashMap::new();
+        if !self.wanted.dry_run {
+            let changes: Vec<Change<'_>> = chosen
+                .iter()
+                .map(|(item, value)| {
+                    let document = Document::whole(&item.bytes)?;
+                    Ok(match (&self.wanted.conflict, value) {
+                        (Conflict::Merge, _) => Change::Fill(document),
+                        (Conflict::Newest(field), Some(value)) => {
+                            Change::Newest(document, field, value.clone())
+                        }
+                        _ => Change::Replace(document),
+                    })
+                })
+                .collect::<Result<_>>()?;
+            let answer = target::change(self.server, into, &changes)?;
+            refused.extend(answer.into_iter().map(|refused| (refused.at, refused)));
+        }
+        let mut written = Vec::new();
+        for (at, (item, _)) in chosen.into_iter().enumerate() {
+            match (refused.get(&at), &self.wanted.conflict) {
+                (Some(refused), _) => report.fail(&item.id, &refused.why)?,
+                (None, Conflict::Merge) => report.merged.add(&item.id)?,
+                (None, _) => {
+                    report.replaced.add(&item.id)?;
+                    written.push(item);
+                }
+            }
+        }
+        self.verify(into, &written, report)
+    }
+
+    /// Reads back what was written.
+    fn verify(
+        &self,
+        into: Place<'_>,
+        written: &[Item],
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        if self.wanted.dry_run || self.wanted.no_verify || written.is_empty() {
+            return Ok(());
+        }
+        let there = self.there(into, written)?;
+        for item in written {
+            if there.get(&item.key) == Some(&item.bytes) {
+                report.verified += 1;
+            } else {
+                report.fail(&item.id, "it is not what was written when it is read back")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn indexes(
+        &self,
+        own: &Collection,
+        into: Place<'_>,
+        there: Option<&Collection>,
+        report: &mut CollectionReport,
+    ) -> Result<()> {
+        let collated = Document::whole(&own.options)?.get(b"collation")?.is_some();
+        let name = |index: Document<'_>| -> Result<Option<Vec<u8>>> {
+            Ok(index.get(b"name")?.map(|name| name.value.to_vec()))
+        };
+        let mut known = Vec::new();
+        for index in there.iter().flat_map(|there| &there.indexes) {
+            known.push(name(Document::whole(&index.0)?)?);
+        }
+        let mut wanted = Vec::new();
+        for index in &own.indexes {
+            let index = Document::whole(&index.0)?;
+            let has = |field: &[u8]| index.get(field).map(|field| field.is_some());
+            // It comes with the collection.
+            let own_id = index.get(b"key")?.is_some_and(|key| {
+                Document::whole(key.value).is_ok_and(|key| is_id(key).unwrap_or(false))
+            });
+            if own_id || has(b"clustered")? || known.contains(&name(index)?) {
+                continue;
+            }
+            wanted.push((has(b"expireAfterSeconds")?, has(b"unique")?, index));
+        }
+        wanted.sort_by_key(|(expires, unique, _)| (*expires, *unique));
+        for (_, _, index) in wanted {
+            self.progress.go_on()?;
+            if self.wanted.dry_run {
+                report.indexes += 1;
+                continue;
+            }
+            match target::create_index(self.server, into, index, collated) {
+                Ok(()) => report.indexes += 1,
+                // It is the server that will not, and the documents are there all the same.
+                Err(refusal)
+                    if refusal.code.is_some() && refusal.code != Some(code::UNAUTHORIZED) =>
+                {
+                    report.problems.push(refusal.error.detail());
+                }
+                Err(refusal) => return Err(refusal.error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it holds documents of its own.
+fn is_held(kind: CollectionKind) -> bool {
+    matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
+}
+
+/// Whether an index is that of `_id` alone.
+fn is_id(key: Document<'_>) -> Result<bool> {
+    let mut names = Vec::new();
+    for element in key.elements() {
+        let element = element?;
+        names.push((element.name, element.value.to_vec()));
+    }
+    let ascending = |value: &[u8]| value == 1i32.to_le_bytes() || value == 1f64.to_le_bytes();
+    Ok(matches!(&names[..], [(b"_id", value)] if ascending(value)))
+}
+
+/// Whether one document lacks a field of the top level that another has.
+fn lacks(theirs: &[u8], own: &[u8]) -> Result<bool> {
+    let theirs = Document::whole(theirs)?;
+    for element in Document::whole(own)?.elements() {
+        if theirs.get(element?.name)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The value of our field, where it is greater than theirs, or theirs lacks it.
+fn greater(path: &str, own: &[u8], theirs: &[u8]) -> Result<Option<RawId>> {
+    let value = |bytes: &[u8]| -> Result<Option<(RawId, Vec<u8>)>> {
+        let mut found = None;
+        choice::any_field(Document::whole(bytes)?, path, &mut |element| {
+            found = Some(((element.kind, element.value.to_vec()), key(element)));
+            true
+        })?;
+        Ok(found)
+    };
+    Ok(match (value(own)?, value(theirs)?) {
+        (Some((own, _)), None) => Some(own),
+        (Some((own, ours)), Some((_, others))) if ours > others => Some(own),
+        _ => None,
+    })
+}

@@ -1,0 +1,321 @@
+//! Writing MongoDB: collections as they were made, documents by the bytes that were read. What is written, and over what, is
+//! the restore room's.
+//!
+//! Every write waits for a majority: what was reported as restored is not taken back by a failure. Validators are passed
+//! by, for the documents were there before; the server asks the right to do so.
+
+use crate::error::{Error, Kind, Result};
+use crate::format::bson::{Document, Element, kind};
+use crate::format::deployment::Collection;
+use crate::source::mongo::answer::lacking;
+use crate::source::mongo::command::Builder;
+use crate::source::mongo::reading::RawId;
+use crate::source::mongo::server::{Asked, Server, code};
+
+/// A place for documents: database and collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'n> {
+    /// The database.
+    pub database: &'n str,
+    /// The collection in it.
+    pub name: &'n str,
+}
+
+/// A document that was not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which of those that were given.
+    pub at: usize,
+    /// Whether only because one of that `_id` was there.
+    pub is_there: bool,
+    /// What the server says.
+    pub why: String,
+}
+
+/// What is done to a document that may be there.
+#[derive(Clone, Debug)]
+pub enum Change<'d> {
+    /// It becomes this one, or comes.
+    Replace(Document<'d>),
+    /// What it lacks of this one is added.
+    Fill(Document<'d>),
+    /// It becomes this one where its own field of that path is not greater.
+    Newest(Document<'d>, &'d str, (u8, Vec<u8>)),
+    /// It goes.
+    Remove(RawId),
+}
+
+fn concern() -> Builder {
+    Builder::new().string("w", "majority")
+}
+
+/// Makes a collection, a view or a time series as it was made, without indexes.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn create(server: &Server, into: Place<'_>, of: &Collection) -> Asked<()> {
+    let mut command = Builder::new().string("create", into.name);
+    for option in Document::whole(&of.options)?.elements() {
+        let Element { kind, name, value } = option?;
+        // The server's own business: it makes another.
+        if name != b"uuid" {
+            command = command.raw(kind, name, value);
+        }
+    }
+    let command = command.document("writeConcern", concern());
+    server.command(into.database, command).map(drop)
+}
+
+/// What the server refused of a write; a refusal of the whole is an error.
+fn refused(server: &Server, into: Place<'_>, command: Builder) -> Asked<Vec<Refused>> {
+    let answer = server.command(into.database, command)?;
+    if let Some(failed) = answer.inner("writeConcernError")? {
+        let why = failed.text("errmsg")?.unwrap_or_default();
+        return Err(Error::new(
+            Kind::Failed,
+            format!("what was written is not on a majority of the members: {why}"),
+        )
+        .subject(server.address())
+        .into());
+    }
+    let mut refused = Vec::new();
+    for error in answer.each("writeErrors")?.unwrap_or_default() {
+        let at = error
+            .number("index")?
+            .and_then(|at| usize::try_from(at).ok());
+        let of_id = match error.inner("keyPattern")? {
+            Some(pattern) => pattern.number("_id")?.is_some(),
+            None => false,
+        };
+        let duplicate = error.number("code")? == Some(i64::from(code::DUPLICATE_KEY));
+        refused.push(Refused {
+            at: at.ok_or_else(lacking)?,
+            is_there: duplicate && of_id,
+            why: error.text("errmsg")?.unwrap_or_default(),
+        });
+    }
+    Ok(refused)
+}
+
+/// Inserts documents, in order where that counts; those that were not are named.
+///
+/// # Errors
+/// Whatever the server says of all of them.
+pub fn insert(
+    server: &Server,
+    into: Place<'_>,
+    documents: &[Document<'_>],
+    ordered: bool,
+) -> Asked<Vec<Refused>> {
+    let values = documents.iter().map(|each| (kind::DOCUMENT, each.bytes()));
+    let command = Builder::new()
+        .string("insert", into.name)
+        .boolean("ordered", ordered)
+        .boolean("bypassDocumentValidation", true)
+        .document("writeConcern", concern())
+        .array("documents", values);
+    let refused = refused(server, into, command)?;
+    let zeros: Vec<Vec<u8>> = documents
+        .iter()
+        .filter_map(|each| zero_times(*each).transpose())
+        .collect::<Result<_>>()?;
+    if !zeros.is_empty() {
+        update(server, into, &zeros)?;
+    }
+    Ok(refused)
+}
+
+/// Does these changes, each for itself; those that were not done are named.
+///
+/// # Errors
+/// Whatever the server says of all of them.
+pub fn change(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked<Vec<Refused>> {
+    if changes
+        .iter()
+        .any(|change| matches!(change, Change::Remove(_)))
+    {
+        return remove(server, into, changes);
+    }
+    let statements: Vec<Vec<u8>> = changes.iter().map(statement).collect::<Result<_>>()?;
+    let refused = update(server, into, &statements)?;
+    let replaced = changes.iter().filter_map(|change| match change {
+        Change::Replace(document) => zero_times(*document).transpose(),
+        _ => None,
+    });
+    let zeros: Vec<Vec<u8>> = replaced.collect::<Result<_>>()?;
+    if !zeros.is_empty() {
+        update(server, into, &zeros)?;
+    }
+    Ok(refused)
+}
+
+fn update(server: &Server, into: Place<'_>, statements: &[Vec<u8>]) -> Asked<Vec<Refused>> {
+    let values = statements.iter().map(|each| (kind::DOCUMENT, &each[..]));
+    let command = Builder::new()
+        .string("update", into.name)
+        .boolean("ordered", false)
+        .boolean("bypassDocumentValidation", true)
+        .document("writeConcern", concern())
+        .array("updates", values);
+    refused(server, into, command)
+}
+
+fn remove(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked<Vec<Refused>> {
+    let statements: Vec<Vec<u8>> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Remove(id) => Some(Builder::new().raw(kind::DOCUMENT, b"q", &query(id))),
+            _ => None,
+        })
+        .map(|statement| statement.int32("limit", 1).finish())
+        .collect();
+    let values = statements.iter().map(|each| (kind::DOCUMENT, &each[..]));
+    let command = Builder::new()
+        .string("delete", into.name)
+        .boolean("ordered", false)
+        .document("writeConcern", concern())
+        .array("deletes", values);
+    refused(server, into, command)
+}
+
+/// The document of that `_id`, whatever the `_id` looks like.
+fn query((kind, value): &RawId) -> Vec<u8> {
+    let equal = Builder::new().raw(*kind, b"$eq", value);
+    Builder::new().document("_id", equal).finish()
+}
+
+fn id(document: Document<'_>) -> Result<RawId> {
+    crate::source::mongo::reading::id_of(document)
+}
+
+/// One element of an `update` command.
+fn statement(change: &Change<'_>) -> Result<Vec<u8>> {
+    let literal = |document: Document<'_>| {
+        Builder::new()
+            .raw(kind::DOCUMENT, b"$literal", document.bytes())
+            .finish()
+    };
+    // A pipeline of one stage, so that whatever stands in the document is a value and never an operator.
+    let becomes = |expression: &[u8]| {
+        let stage = Builder::new()
+            .raw(kind::DOCUMENT, b"$replaceWith", expression)
+            .finish();
+        Builder::new().array("u", [(kind::DOCUMENT, &stage[..])])
+    };
+    let root = Builder::new().string("r", "$$ROOT").finish();
+    let root = Document::whole(&root)?
+        .get(b"r")?
+        .map(|root| root.value.to_vec());
+    let root = root.unwrap_or_default();
+    let (document, how, upsert) = match change {
+        Change::Replace(document) => {
+            let how = if has_operators(*document)? {
+                becomes(&literal(*document))
+            } else {
+                Builder::new().raw(kind::DOCUMENT, b"u", document.bytes())
+            };
+            (*document, how, true)
+        }
+        Change::Fill(document) => {
+            let own = literal(*document);
+            let both = [(kind::DOCUMENT, &own[..]), (kind::STRING, &root[..])];
+            let merged = Builder::new().array("$mergeObjects", both).finish();
+            (*document, becomes(&merged), false)
+        }
+        Change::Newest(document, path, (of, value)) => {
+            let mine = Builder::new().raw(*of, b"$literal", value).finish();
+            let theirs = Builder::new().string("f", &format!("${path}")).finish();
+            let theirs = Document::whole(&theirs)?.get(b"f")?;
+            let theirs = theirs.map(|field| field.value.to_vec()).unwrap_or_default();
+            let greater = [(kind::DOCUMENT, &mine[..]), (kind::STRING, &theirs[..])];
+            let greater = Builder::new().array("$gt", greater).finish();
+            let own = literal(*document);
+            let choice = [
+                (kind::DOCUMENT, &greater[..]),
+                (kind::DOCUMENT, &own[..]),
+                (kind::STRING, &root[..]),
+            ];
+            let choice = Builder::new().array("$cond", choice).finish();
+            (*document, becomes(&choice), false)
+        }
+        Change::Remove(_) => {
+            return Err(Error::new(Kind::Failed, "a removal is no update"));
+        }
+    };
+    let statement = Builder::new().raw(kind::DOCUMENT, b"q", &query(&id(document)?));
+    let update = how.finish();
+    let update = Document::whole(&update)?.get(b"u")?;
+    let (of, value) = update.map_or((kind::NULL, Vec::new()), |u| (u.kind, u.value.to_vec()));
+    Ok(statement
+        .raw(of, b"u", &value)
+        .boolean("upsert", upsert)
+        .finish())
+}
+
+/// Whether a replacement by it would be taken for something else.
+fn has_operators(document: Document<'_>) -> Result<bool> {
+    for element in document.elements() {
+        if element?.name.starts_with(b"$") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The server puts the present time where a field of the top level is a timestamp of zeros; this puts the zeros back. None
+/// where there is none.
+fn zero_times(document: Document<'_>) -> Result<Option<Vec<u8>>> {
+    let mut fields = Builder::new();
+    let mut any = false;
+    for element in document.elements() {
+        let element = element?;
+        let zero = element.kind == kind::TIMESTAMP && element.value == [0; 8];
+        // Names that mean something in an update cannot be named in one.
+        let plain = !element.name.is_empty()
+            && !element.name.starts_with(b"$")
+            && !element.name.contains(&b'.');
+        if zero && plain && element.name != b"_id" {
+            fields = fields.raw(element.kind, element.name, element.value);
+            any = true;
+        }
+    }
+    if !any {
+        return Ok(None);
+    }
+    let set = Builder::new().document("$set", fields).finish();
+    let statement = Builder::new()
+        .raw(kind::DOCUMENT, b"q", &query(&id(document)?))
+        .raw(kind::DOCUMENT, b"u", &set);
+    Ok(Some(statement.finish()))
+}
+
+/// Makes indexes from what the server listed of them.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn create_index(
+    server: &Server,
+    into: Place<'_>,
+    index: Document<'_>,
+    collated: bool,
+) -> Asked<()> {
+    let mut spec = Builder::new();
+    let mut has_collation = false;
+    for element in index.elements() {
+        let Element { kind, name, value } = element?;
+        has_collation |= name == b"collation";
+        if !matches!(name, b"ns" | b"background") {
+            spec = spec.raw(kind, name, value);
+        }
+    }
+    // Without one it would take that of the collection, which the one that was listed did not.
+    if collated && !has_collation {
+        spec = spec.document("collation", Builder::new().string("locale", "simple"));
+    }
+    let spec = spec.finish();
+    let command = Builder::new()
+        .string("createIndexes", into.name)
+        .array("indexes", [(kind::DOCUMENT, &spec[..])])
+        .document("writeConcern", concern());
+    server.command(into.database, command).map(drop)
+}
