@@ -14,7 +14,7 @@ use std::sync::Arc;
 use duramen::clock::SystemClock;
 use duramen::format::records::Chunking;
 use duramen::format::snapshot::SnapshotKind;
-use duramen::ops::snapshot::{Excludes, Input, SnapshotOptions, run};
+use duramen::ops::snapshot::{Excludes, Input, Selection, SnapshotOptions, run};
 use duramen::progress::Silent;
 use duramen::repository::{Credential, Environment, Repository, create, new_key_file};
 use duramen::seal::Compression;
@@ -104,6 +104,8 @@ fn cpu_seconds() -> f64 {
 fn options(path: &Path) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
+        databases: Vec::new(),
+        collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,
         host: String::new(),

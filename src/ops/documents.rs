@@ -141,22 +141,32 @@ fn missing(path: Option<&[u8]>) -> Error {
         .hint("`duramen ls` shows what is in it")
 }
 
-/// Writes documents of one collection as Extended JSON, one a line, at most `limit` of them. By `_id` only what lies on the way
-/// to them is read.
+/// Which documents are written out, and how.
+#[derive(Clone, Debug, Default)]
+pub struct CatOptions {
+    /// Database and collection.
+    pub path: Vec<u8>,
+    /// Which documents of it.
+    pub filter: DocumentFilter,
+    /// How numbers and dates are written.
+    pub style: Style,
+    /// At most so many; none for all.
+    pub limit: Option<u64>,
+}
+
+/// Writes documents of one collection as Extended JSON, one a line. By `_id` only what lies on the way to them is read.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for a collection that is not there, or documents of which none is.
 pub fn cat(
     repository: &Repository,
     snapshot: &Snapshot,
-    path: &[u8],
-    filter: &DocumentFilter,
-    style: Style,
-    limit: Option<u64>,
+    options: &CatOptions,
     progress: &dyn Progress,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let choice = filter.choice()?;
+    let path = &options.path[..];
+    let choice = options.filter.choice()?;
     let mut found = None;
     collections(repository, snapshot, Some(path), &mut |collection| {
         let whole = collection.namespace.as_bytes() == namespace(path);
@@ -177,7 +187,7 @@ pub fn cat(
             .subject(&collection.namespace)
             .hint("those of a time series are in its system.buckets collection"));
     }
-    let mut left = limit.unwrap_or(u64::MAX);
+    let mut left = options.limit.unwrap_or(u64::MAX);
     let mut any = choice.is_all();
     for stored in repository.chosen(&collection, &choice)? {
         progress.go_on()?;
@@ -185,7 +195,7 @@ pub fn cat(
             break;
         }
         let stored = stored?;
-        let mut line = extended_json::document(Document::whole(&stored.bytes)?, style)?;
+        let mut line = extended_json::document(Document::whole(&stored.bytes)?, options.style)?;
         line.push('\n');
         out.write_all(line.as_bytes())
             .map_err(|error| Error::io_named("write", "the output", error))?;

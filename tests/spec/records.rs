@@ -637,6 +637,7 @@ fn committed_records_decode() {
             "HINT_PAGE" => json::<HintPage>(&bytes),
             "LIST_PAGE" => json::<ListPage>(&bytes),
             "RUN_PAGE" => json::<RunPage>(&bytes),
+            "CATALOGUE_PAGE" => json::<CataloguePage>(&bytes),
             "RING" => json::<Ring>(&bytes),
             other => panic!("a vector of unknown schema {other}"),
         });

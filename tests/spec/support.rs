@@ -43,7 +43,10 @@ pub fn committed(name: &str) -> Value {
 /// Holds what the crate makes against the committed vector, or writes it where that is asked for.
 pub fn hold(name: &str, made: &Value) {
     if writing() {
-        let text = serde_json::to_string_pretty(made).unwrap() + "\n";
+        // By name, whatever order the crate keeps fields in.
+        let mut made = made.clone();
+        made.sort_all_objects();
+        let text = serde_json::to_string_pretty(&made).unwrap() + "\n";
         std::fs::write(vector_path(name), ascii(&compact(&text))).unwrap();
         return;
     }

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use duramen::error::Result;
-use duramen::ops::documents::{self, Style};
+use duramen::ops::documents::{self, CatOptions, Style};
 use duramen::ops::export;
 
 use super::split;
@@ -30,19 +30,13 @@ pub fn run(context: &Context, args: CatArgs) -> Result<ExitCode> {
         } else {
             Style::Relaxed
         };
-        let filter = args.documents.filter()?;
-        output::results(|out| {
-            documents::cat(
-                &repository,
-                &snapshot,
-                &path,
-                &filter,
-                style,
-                args.limit,
-                &reporter,
-                out,
-            )
-        })?;
+        let options = CatOptions {
+            path,
+            filter: args.documents.filter()?,
+            style,
+            limit: args.limit,
+        };
+        output::results(|out| documents::cat(&repository, &snapshot, &options, &reporter, out))?;
         return Ok(exit::DONE);
     }
     let of_documents = [
