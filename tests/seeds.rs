@@ -28,6 +28,7 @@ use duramen::format::snapshot::{Counters, Fate, Features, GitState, PathBytes, P
 use duramen::format::snapshot::{Snapshot, SnapshotKind, SourceRecord, State};
 use duramen::id::{ChunkId, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId};
 use duramen::index::{FramePlace, Location, TableBuilder};
+use duramen::source::mongo::command::Builder;
 
 const CHUNK: ChunkId = ChunkId([0xC1; 32]);
 const REPOSITORY: RepositoryId = RepositoryId([0x5E; 32]);
@@ -122,6 +123,29 @@ fn documents() -> Vec<u8> {
     bytes.extend_from_slice(b"\x02a\0\x02\0\0\0b\0\x03c\0\x05\0\0\0\0\0");
     bytes.extend_from_slice(b"\x05\0\0\0\0");
     bytes
+}
+
+/// An insert, and the end of a transaction with a removal in it.
+fn oplog() -> Vec<u8> {
+    let entry = |op: &str, body: Builder| {
+        Builder::new()
+            .timestamp("ts", 7 << 32 | 1)
+            .string("op", op)
+            .string("ns", "a.b")
+            .uuid("ui", &[1; 16])
+            .document("o", body)
+    };
+    let id = Builder::new().int32("_id", 1);
+    let removal = entry("d", id.clone()).finish();
+    let transaction = Builder::new().array("applyOps", [(3, &removal[..])]);
+    let before = Builder::new().timestamp("ts", 7 << 32);
+    [
+        entry("i", id).finish(),
+        entry("c", transaction)
+            .document("prevOpTime", before)
+            .finish(),
+    ]
+    .concat()
 }
 
 fn tree_branch() -> TreePage {
@@ -389,6 +413,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("run_page", "leaf", encode(&run_leaf())?),
         ("catalogue_page", "leaf", encode(&catalogue_leaf())?),
         ("bson", "documents", documents()),
+        ("oplog", "entries", oplog()),
         (
             "snapshot",
             "committed",

@@ -289,6 +289,42 @@ fn zero_times(document: Document<'_>) -> Result<Option<Vec<u8>>> {
     Ok(Some(statement.finish()))
 }
 
+/// Takes over users, or roles, from a collection of the same database `admin`; those that are there become these.
+///
+/// # Errors
+/// Whatever the server says; it asks the role `restore`.
+pub fn merge_users(server: &Server, from: &str, roles: bool) -> Asked<()> {
+    let from = format!("admin.{from}");
+    let (users_from, roles_from) = if roles {
+        ("", &from[..])
+    } else {
+        (&from[..], "")
+    };
+    let command = Builder::new()
+        .int32("_mergeAuthzCollections", 1)
+        .string("tempUsersCollection", users_from)
+        .string("tempRolesCollection", roles_from)
+        .boolean("drop", false)
+        // Of all databases.
+        .string("db", "")
+        .document("writeConcern", concern());
+    server.command("admin", command).map(drop)
+}
+
+/// Drops a collection; one that is not there is no error.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn drop_collection(server: &Server, into: Place<'_>) -> Asked<()> {
+    let command = Builder::new()
+        .string("drop", into.name)
+        .document("writeConcern", concern());
+    match server.command(into.database, command) {
+        Err(refusal) if refusal.code != Some(code::NAMESPACE_NOT_FOUND) => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
 /// Makes indexes from what the server listed of them.
 ///
 /// # Errors

@@ -377,3 +377,74 @@ fn the_named_roles_are_enough() {
     assert_eq!(of(&summary, "shop.quotes").replaced.count, 1);
     assert!(summary.is_well());
 }
+
+#[test]
+fn users_and_roles_come_back() {
+    let (server, lab) = (Mongod::guarded(), Lab::new());
+    server.insert("shop", "quotes", vec![doc! { "_id": 1 }]);
+    let role = doc! { "createRole": "looker", "privileges": [ { "resource": { "db": "shop", "collection": "" }, "actions": ["find", "listCollections"] } ], "roles": [] };
+    server.run("admin", role);
+    let ann = doc! { "createUser": "ann", "pwd": "p", "roles": ["looker", "backup"] };
+    server.run("admin", ann.clone());
+    server.run(
+        "admin",
+        doc! { "createUser": "bea", "pwd": "p", "roles": ["backup"] },
+    );
+    let with_users = Selection {
+        users: true,
+        ..Selection::default()
+    };
+    lab.take(&server.address_as("bea", "p"), &with_users)
+        .unwrap_or_else(|error| panic!("{}", error.detail()));
+    server.run("admin", doc! { "dropUser": "ann" });
+    server.run("admin", doc! { "dropRole": "looker" });
+    server.run(
+        "admin",
+        doc! { "updateUser": "bea", "roles": ["backup", "restore"] },
+    );
+    let roles = ["restore", "readWriteAnyDatabase", "userAdminAnyDatabase"];
+    server.run(
+        "admin",
+        doc! { "createUser": "bringer", "pwd": "p", "roles": Bson::from(roles.to_vec()) },
+    );
+    // Not without being asked for.
+    let options = DeploymentRestoreOptions {
+        address: server.address_as("bringer", "p"),
+        ..Default::default()
+    };
+    assert_eq!(restore(&lab, &options).collections.len(), 1);
+    let options = DeploymentRestoreOptions {
+        collections: with_users.clone(),
+        ..options
+    };
+    let summary = restore(&lab, &options);
+    assert!(summary.is_well(), "{:?}", summary.collections);
+    let own = of(&summary, "admin.system.users");
+    assert_eq!(own.restored.ids, ["\"admin.ann\""]);
+    assert_eq!(own.skipped.ids, ["\"admin.bea\""]);
+    assert_eq!((own.unchanged, own.verified), (1, 1));
+    assert_eq!(
+        of(&summary, "admin.system.roles").restored.ids,
+        ["\"admin.looker\""]
+    );
+    // Who came back can log in, with the rights that were there.
+    lab.take(&server.address_as("ann", "p"), &Selection::default())
+        .unwrap_or_else(|error| panic!("{}", error.detail()));
+    let options = DeploymentRestoreOptions {
+        conflict: Conflict::Overwrite,
+        ..options
+    };
+    // The latest snapshot holds no users; the first one does.
+    lab.take(&server.address(), &with_users).unwrap();
+    server.run("admin", doc! { "updateUser": "bea", "roles": ["backup"] });
+    let summary = restore(&lab, &options);
+    assert_eq!(
+        of(&summary, "admin.system.users").replaced.ids,
+        ["\"admin.bea\""]
+    );
+    let left = server.listed("admin");
+    assert!(
+        left.iter()
+            .all(|(each, _)| !each.get_str("name").unwrap().starts_with("duramen"))
+    );
+}

@@ -121,6 +121,10 @@ pub struct MongoArgs {
     #[arg(long, value_name = "PATTERN")]
     pub ns_to: Vec<String>,
 
+    /// Bring users and roles back too; those that are there stay as they are, but for --conflict overwrite
+    #[arg(long)]
+    pub users: bool,
+
     /// Which documents.
     #[command(flatten)]
     pub documents: DocumentArgs,

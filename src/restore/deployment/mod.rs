@@ -10,6 +10,7 @@
 
 pub mod names;
 pub mod report;
+mod users;
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use crate::format::choice::{self, Choice};
 use crate::format::deployment::{Collection, CollectionKind, Deployment};
 use crate::format::document_key::key;
 use crate::progress::Progress;
-use crate::repository::{Repository, key_of};
+use crate::repository::{Repository, Stored, key_of};
 use crate::source::mongo::reading::{self, Patience, RawId, State};
 use crate::source::mongo::server::code;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
@@ -77,6 +78,16 @@ struct Item {
     key: Vec<u8>,
     id: RawId,
     bytes: Vec<u8>,
+}
+
+impl Item {
+    fn of(stored: Stored) -> Result<Self> {
+        Ok(Self {
+            id: reading::id_of(Document::whole(&stored.bytes)?)?,
+            key: stored.key,
+            bytes: stored.bytes,
+        })
+    }
 }
 
 /// Brings back what is wanted of a deployment.
@@ -143,6 +154,10 @@ impl Restore<'_> {
             target: target.clone(),
             ..CollectionReport::default()
         };
+        if users::holds(own) {
+            self.users(own, &mut report)?;
+            return Ok(report);
+        }
         let (database, name) = target.split_once('.').unwrap_or_default();
         let into = Place { database, name };
         let there = catalogue::one(self.server, database, name)?;
@@ -183,6 +198,9 @@ impl Restore<'_> {
     /// Where it comes back. Buckets follow their series.
     fn name_of(&self, own: &Collection) -> Result<String> {
         let names = &self.wanted.names;
+        if users::holds(own) {
+            return Ok(own.namespace.clone());
+        }
         match own.name().strip_prefix("system.buckets.") {
             None => names.of(&own.namespace),
             Some(series) => {
@@ -206,12 +224,7 @@ impl Restore<'_> {
         let empty = there.is_none() && !into.name.starts_with("system.buckets.");
         for stored in self.repository.chosen(own, &self.wanted.choice)? {
             self.progress.go_on()?;
-            let stored = stored?;
-            let item = Item {
-                id: reading::id_of(Document::whole(&stored.bytes)?)?,
-                key: stored.key,
-                bytes: stored.bytes,
-            };
+            let item = Item::of(stored?)?;
             if !batch.is_empty() && (batch.len() >= BATCH || bytes + item.bytes.len() > BATCH_BYTES)
             {
                 self.batch(own, into, empty, std::mem::take(&mut batch), report)?;
