@@ -82,17 +82,17 @@ fn namespace(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"/").unwrap_or(path)
 }
 
-/// Patterns of namespaces for what stands behind a snapshot's name: a database, or a collection.
+/// The pattern of namespaces for what stands behind a snapshot's name: a database, or a collection.
 ///
 /// # Errors
 /// [`Kind::Usage`] where it can be neither.
-pub fn patterns(path: &[u8]) -> Result<Vec<String>> {
+pub fn pattern(path: &[u8]) -> Result<String> {
     let path = std::str::from_utf8(namespace(path))
         .map_err(|_| Error::new(Kind::Usage, "not the name of a database or a collection"))?;
-    Ok(vec![match path.split_once('.') {
+    Ok(match path.split_once('.') {
         Some(_) => path.to_owned(),
         None => format!("{path}.*"),
-    }])
+    })
 }
 
 /// Whether `SNAP[:PATH]` as it was typed means collections: the snapshot holds some, and no files, or the path is none of
@@ -114,11 +114,10 @@ pub fn collections(
     each: &mut dyn FnMut(&Collection) -> Result<()>,
 ) -> Result<()> {
     let selection = Selection {
-        include: path
+        within: path
             .filter(|path| !namespace(path).is_empty())
-            .map(patterns)
-            .transpose()?
-            .unwrap_or_default(),
+            .map(pattern)
+            .transpose()?,
         users: true,
         ..Selection::default()
     };

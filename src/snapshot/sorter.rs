@@ -86,6 +86,17 @@ impl Sorter {
         Ok(())
     }
 
+    /// Lays down what memory holds, where there is a folder: it will not be asked for soon.
+    ///
+    /// # Errors
+    /// Where the folder takes no file.
+    pub fn lay_by(&mut self) -> Result<()> {
+        match self.folder.clone() {
+            Some(folder) if !self.held.is_empty() => self.lay_down(&folder),
+            _ => Ok(()),
+        }
+    }
+
     fn lay_down(&mut self, folder: &Path) -> Result<()> {
         let mut held = std::mem::take(&mut self.held);
         self.bytes = 0;

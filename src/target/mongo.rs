@@ -114,14 +114,9 @@ pub fn insert(
         .boolean("bypassDocumentValidation", true)
         .document("writeConcern", concern())
         .array("documents", values);
-    let refused = refused(server, into, command)?;
-    let zeros: Vec<Vec<u8>> = documents
-        .iter()
-        .filter_map(|each| zero_times(*each).transpose())
-        .collect::<Result<_>>()?;
-    if !zeros.is_empty() {
-        update(server, into, &zeros)?;
-    }
+    let mut refused = refused(server, into, command)?;
+    let written = documents.iter().copied().enumerate();
+    put_zeros_back(server, into, written, &mut refused)?;
     Ok(refused)
 }
 
@@ -137,16 +132,44 @@ pub fn change(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked
         return remove(server, into, changes);
     }
     let statements: Vec<Vec<u8>> = changes.iter().map(statement).collect::<Result<_>>()?;
-    let refused = update(server, into, &statements)?;
-    let replaced = changes.iter().filter_map(|change| match change {
-        Change::Replace(document) => zero_times(*document).transpose(),
-        _ => None,
-    });
-    let zeros: Vec<Vec<u8>> = replaced.collect::<Result<_>>()?;
-    if !zeros.is_empty() {
-        update(server, into, &zeros)?;
-    }
+    let mut refused = update(server, into, &statements)?;
+    let replaced = changes
+        .iter()
+        .enumerate()
+        .filter_map(|(at, change)| match change {
+            Change::Replace(document) => Some((at, *document)),
+            _ => None,
+        });
+    put_zeros_back(server, into, replaced, &mut refused)?;
     Ok(refused)
+}
+
+/// The server puts the present time where a field of the top level is a timestamp of zeros; here the zeros come back, where
+/// the document was written.
+fn put_zeros_back<'d>(
+    server: &Server,
+    into: Place<'_>,
+    written: impl Iterator<Item = (usize, Document<'d>)>,
+    refused: &mut Vec<Refused>,
+) -> Asked<()> {
+    let (mut places, mut statements) = (Vec::new(), Vec::new());
+    for (at, document) in written {
+        if refused.iter().any(|refused| refused.at == at) {
+            continue;
+        }
+        if let Some(statement) = zero_times(document)? {
+            places.push(at);
+            statements.push(statement);
+        }
+    }
+    if statements.is_empty() {
+        return Ok(());
+    }
+    for again in update(server, into, &statements)? {
+        let at = places.get(again.at).copied().ok_or_else(lacking)?;
+        refused.push(Refused { at, ..again });
+    }
+    Ok(())
 }
 
 fn update(server: &Server, into: Place<'_>, statements: &[Vec<u8>]) -> Asked<Vec<Refused>> {
@@ -262,25 +285,34 @@ fn has_operators(document: Document<'_>) -> Result<bool> {
     Ok(false)
 }
 
-/// The server puts the present time where a field of the top level is a timestamp of zeros; this puts the zeros back. None
-/// where there is none.
+/// What puts the timestamps of zeros of a document's top level back; none where there is none.
 fn zero_times(document: Document<'_>) -> Result<Option<Vec<u8>>> {
     let mut fields = Builder::new();
-    let mut any = false;
+    let (mut any, mut unnamed) = (false, false);
     for element in document.elements() {
         let element = element?;
         let zero = element.kind == kind::TIMESTAMP && element.value == [0; 8];
+        if !zero || element.name == b"_id" {
+            continue;
+        }
         // Names that mean something in an update cannot be named in one.
         let plain = !element.name.is_empty()
             && !element.name.starts_with(b"$")
             && !element.name.contains(&b'.');
-        if zero && plain && element.name != b"_id" {
-            fields = fields.raw(element.kind, element.name, element.value);
-            any = true;
-        }
+        (any, unnamed) = (true, unnamed || !plain);
+        fields = fields.raw(element.kind, element.name, element.value);
     }
     if !any {
         return Ok(None);
+    }
+    if unnamed {
+        // All of it, as a value in a pipeline, where no time is put in.
+        let literal = Builder::new().raw(kind::DOCUMENT, b"$literal", document.bytes());
+        let stage = Builder::new().document("$replaceWith", literal).finish();
+        let statement = Builder::new()
+            .raw(kind::DOCUMENT, b"q", &query(&id(document)?))
+            .array("u", [(kind::DOCUMENT, &stage[..])]);
+        return Ok(Some(statement.finish()));
     }
     let set = Builder::new().document("$set", fields).finish();
     let statement = Builder::new()

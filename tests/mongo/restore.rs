@@ -448,3 +448,104 @@ fn users_and_roles_come_back() {
             .all(|(each, _)| !each.get_str("name").unwrap().starts_with("duramen"))
     );
 }
+
+/// What is live is not lost for what comes back.
+#[test]
+fn what_is_live_is_not_driven_out() {
+    let (server, lab) = (Mongod::set(), Lab::new());
+    let line = |number: i32| doc! { "_id": number };
+    server.run(
+        "shop",
+        doc! { "create": "log", "capped": true, "size": 65536, "max": 50 },
+    );
+    server.insert("shop", "log", (0..50).map(line).collect());
+    let expires = doc! { "key": { "at": 1 }, "name": "at", "expireAfterSeconds": 10 };
+    let by_n = doc! { "key": { "n": 1 }, "name": "n" };
+    server.run(
+        "shop",
+        doc! { "createIndexes": "quotes", "indexes": [&expires, &by_n] },
+    );
+    let long_ago = mongodb::bson::DateTime::from_millis(0);
+    let zero = mongodb::bson::Timestamp {
+        time: 0,
+        increment: 0,
+    };
+    server.insert(
+        "shop",
+        "quotes",
+        vec![doc! { "_id": 1, "n": 1 }, doc! { "_id": 2, "n": 2 }],
+    );
+    server.run("shop", doc! { "update": "quotes", "updates": [ { "q": { "_id": 1 }, "u": { "$set": { "stamp": zero } } } ] });
+    lab.snapshot(&server);
+    server.insert("shop", "log", (50..90).map(line).collect());
+    server.run(
+        "shop",
+        doc! { "dropIndexes": "quotes", "index": ["at", "n"] },
+    );
+    let live = mongodb::bson::Timestamp {
+        time: 9,
+        increment: 9,
+    };
+    server.run("shop", doc! { "update": "quotes", "updates": [ { "q": { "_id": 1 }, "u": { "_id": 1.0, "stamp": live } } ] });
+    server.insert("shop", "quotes", vec![doc! { "_id": 3, "at": long_ago }]);
+    server.run(
+        "shop",
+        doc! { "delete": "quotes", "deletes": [ { "q": { "_id": 2 }, "limit": 1 } ] },
+    );
+    let before = server.raw("shop", "log", None);
+    let one = DeploymentRestoreOptions {
+        documents: DocumentFilter {
+            ids: vec!["2".into()],
+            ..Default::default()
+        },
+        collections: Selection {
+            include: vec!["shop.quotes".into()],
+            ..Selection::default()
+        },
+        ..into(&server)
+    };
+    let summary = restore(&lab, &one);
+    assert!(summary.is_well() && of(&summary, "shop.quotes").indexes == 0);
+    let summary = restore(&lab, &into(&server));
+    assert!(!summary.is_well());
+    let log = of(&summary, "shop.log");
+    assert_eq!(
+        (log.restored.count, log.skipped.count, log.unchanged),
+        (0, 40, 10)
+    );
+    assert_eq!(server.raw("shop", "log", None), before);
+    let quotes = of(&summary, "shop.quotes");
+    assert_eq!(
+        (quotes.indexes, quotes.skipped.count, quotes.problems.len()),
+        (1, 1, 1)
+    );
+    let names: Vec<String> = server
+        .listed("shop")
+        .iter()
+        .flat_map(|(_, indexes)| indexes)
+        .map(|index| index.get_str("name").unwrap().to_owned())
+        .collect();
+    assert!(!names.contains(&"at".to_owned()), "{names:?}");
+    let stamp = documents(&server, "shop", "quotes")[0]
+        .get_timestamp("stamp")
+        .unwrap();
+    assert_eq!(stamp, live);
+    // And where it is asked for, the zeros come back as they were.
+    let options = DeploymentRestoreOptions {
+        conflict: Conflict::Overwrite,
+        collections: one.collections.clone(),
+        ..into(&server)
+    };
+    let summary = restore(&lab, &options);
+    assert_eq!(
+        of(&summary, "shop.quotes").failed_count,
+        0,
+        "{:?}",
+        summary.collections
+    );
+    let stamps: Vec<_> = documents(&server, "shop", "quotes")
+        .iter()
+        .filter_map(|each| each.get_timestamp("stamp").ok())
+        .collect();
+    assert_eq!(stamps, [zero]);
+}

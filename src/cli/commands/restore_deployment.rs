@@ -166,10 +166,7 @@ fn options(
     address: String,
     dry_run: bool,
 ) -> Result<DeploymentRestoreOptions> {
-    let mut include = args.ns_include;
-    if let Some(path) = path {
-        include.extend(documents::patterns(&path)?);
-    }
+    let within = path.as_deref().map(documents::pattern).transpose()?;
     let conflict = match (args.conflict, args.newest_field) {
         (Some(ConflictArg::Newest), Some(field)) => Conflict::Newest(field),
         (Some(ConflictArg::Newest), None) => {
@@ -185,7 +182,8 @@ fn options(
         address,
         collections: Selection {
             database: None,
-            include,
+            within,
+            include: args.ns_include,
             exclude: args.ns_exclude,
             users: args.users,
         },
@@ -310,10 +308,10 @@ mod tests {
         let of = |path: &str| {
             let path = Some(path.as_bytes().to_vec());
             let options = options(MongoArgs::default(), path, String::new(), false);
-            options.unwrap().collections.include
+            options.unwrap().collections.within
         };
-        assert_eq!(of("shop"), ["shop.*"]);
-        assert_eq!(of("shop.quotes"), ["shop.quotes"]);
+        assert_eq!(of("shop").unwrap(), "shop.*");
+        assert_eq!(of("shop.quotes").unwrap(), "shop.quotes");
     }
 
     #[test]

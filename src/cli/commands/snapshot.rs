@@ -118,6 +118,7 @@ fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
         databases,
         collections: Selection {
             database: None,
+            within: None,
             include: args.ns_include,
             exclude: args.ns_exclude,
             users: args.users,
@@ -198,6 +199,10 @@ fn input(context: &Context, args: &SnapshotArgs) -> Result<(Input, Vec<String>)>
     if paths.is_empty() && databases.is_empty() {
         return Err(usage("nothing to read: no path was given")
             .hint("name a file, a folder or a mongodb:// address to snapshot"));
+    }
+    if databases.len() > 1 {
+        return Err(usage("one MongoDB deployment a snapshot, and several addresses were given")
+            .hint("take a snapshot of each; the members of one replica set are one address: mongodb://a,b,c"));
     }
     let mongo = [
         (!args.ns_include.is_empty(), "--ns-include"),

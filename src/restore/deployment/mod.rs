@@ -15,10 +15,10 @@ mod users;
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::Document;
+use crate::format::bson::{Document, kind};
 use crate::format::choice::{self, Choice};
 use crate::format::deployment::{Collection, CollectionKind, Deployment};
-use crate::format::document_key::key;
+use crate::format::document_key::{key, same_number};
 use crate::progress::Progress;
 use crate::repository::{Repository, Stored, key_of};
 use crate::source::mongo::reading::{self, Patience, RawId, State};
@@ -164,7 +164,7 @@ impl Restore<'_> {
         let buckets = own.name().starts_with("system.buckets.");
         let part = !self.wanted.choice.is_all();
         if let Some(there) = &there
-            && is_held(there.kind) != is_held(own.kind)
+            && there.kind != own.kind
         {
             report.problems.push(format!(
                 "{target} is something else on the server: it is left as it is"
@@ -176,10 +176,19 @@ impl Restore<'_> {
             return Ok(report);
         }
         report.created = there.is_none() && !buckets;
+        if let Some(there) = &there
+            && !part
+            && there.options != own.options
+        {
+            report.problems.push(format!(
+                "{target} is there with other options: these are left as they are"
+            ));
+        }
         if report.created && !self.wanted.dry_run {
             match target::create(self.server, into, own) {
                 Ok(()) => {}
-                Err(refusal) if own.kind == CollectionKind::View => {
+                // It is the server that will not, and other collections come back all the same.
+                Err(refusal) if refusal.code.is_some() => {
                     report.problems.push(refusal.error.detail());
                     return Ok(report);
                 }
@@ -189,7 +198,9 @@ impl Restore<'_> {
         if is_held(own.kind) {
             self.documents(own, into, there.as_ref(), &mut report)?;
         }
-        if own.kind != CollectionKind::View && !buckets && !self.wanted.no_indexes {
+        // A part of a collection that is there says nothing of what it should be like.
+        let whole = !part || there.is_none();
+        if own.kind != CollectionKind::View && !buckets && whole && !self.wanted.no_indexes {
             self.indexes(own, into, there.as_ref(), &mut report)?;
         }
         Ok(report)
@@ -258,11 +269,31 @@ impl Restore<'_> {
         };
         let (mut new, mut changes): (Vec<Item>, Vec<(Item, Vec<u8>)>) = (Vec::new(), Vec::new());
         for item in batch {
-            match there.get(&item.key) {
+            // Numbers that differ in nothing but their type are one `_id` to the server.
+            let same = || there.iter().find(|(key, _)| same_number(key, &item.key));
+            let theirs = there.get(&item.key).or_else(|| match item.id.0 {
+                kind::DOUBLE | kind::INT32 | kind::INT64 => same().map(|(_, theirs)| theirs),
+                _ => None,
+            });
+            match theirs {
                 None => new.push(item),
                 Some(theirs) if *theirs == item.bytes => report.unchanged += 1,
-                Some(theirs) => changes.push((item, theirs.clone())),
+                Some(theirs) => {
+                    let theirs = theirs.clone();
+                    changes.push((item, theirs));
+                }
             }
+        }
+        if own.kind == CollectionKind::Capped && !empty && !new.is_empty() {
+            // What is added at its end drives out what is at its front: lines that are live now.
+            for item in &new {
+                report.skipped.add(&item.id)?;
+            }
+            let what = "a capped collection that is there takes nothing back: each document would drive out a live one";
+            if !report.problems.iter().any(|problem| problem == what) {
+                report.problems.push(what.into());
+            }
+            new.clear();
         }
         self.insert(own, into, new, report)?;
         self.change(into, changes, report)?;
@@ -284,8 +315,10 @@ impl Restore<'_> {
             runs: Vec::new(),
             extensions: Vec::new(),
         };
-        let found = reading::some(self.server, &place, &ids, State::Local, &mut patience)?;
+        let most = usize::MAX;
+        let found = reading::some(self.server, &place, &ids, State::Local, most, &mut patience)?;
         found
+            .unwrap_or_default()
             .into_iter()
             .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)))
             .collect()
@@ -308,8 +341,18 @@ impl Restore<'_> {
                 .map(|item| Document::whole(&item.bytes))
                 .collect::<Result<_>>()?;
             let ordered = own.kind == CollectionKind::Capped;
-            let answer = target::insert(self.server, into, &documents, ordered)?;
-            refused.extend(answer.into_iter().map(|refused| (refused.at, refused)));
+            let mut begun = 0;
+            // In order the server stops at the first that it refuses; it goes on behind it.
+            while begun < documents.len() {
+                let answer = target::insert(self.server, into, &documents[begun..], ordered)?;
+                let last = answer.iter().map(|refused| begun + refused.at + 1).max();
+                refused.extend(
+                    answer
+                        .into_iter()
+                        .map(|refused| (begun + refused.at, refused)),
+                );
+                begun = last.filter(|_| ordered).unwrap_or(documents.len());
+            }
         }
         let mut written = Vec::new();
         for (at, item) in new.into_iter().enumerate() {
@@ -318,8 +361,10 @@ impl Restore<'_> {
                     report.restored.add(&item.id)?;
                     written.push(item);
                 }
-                // It came between our look and our writing.
-                Some(refused) if refused.is_there => report.skipped.add(&item.id)?,
+                // It came between our look and our writing, or is one by the collation.
+                Some(refused) if refused.is_there && self.wanted.conflict == Conflict::Skip => {
+                    report.skipped.add(&item.id)?;
+                }
                 Some(refused) => report.fail(&item.id, &refused.why)?,
             }
         }
@@ -427,7 +472,15 @@ impl Restore<'_> {
             if own_id || has(b"clustered")? || known.contains(&name(index)?) {
                 continue;
             }
-            wanted.push((has(b"expireAfterSeconds")?, has(b"unique")?, index));
+            let expires = has(b"expireAfterSeconds")?;
+            if expires && there.is_some() {
+                report.problems.push(
+                    "an index that lets documents expire was not made in a collection that is there: it would take live ones away"
+                        .into(),
+                );
+                continue;
+            }
+            wanted.push((expires, has(b"unique")?, index));
         }
         wanted.sort_by_key(|(expires, unique, _)| (*expires, *unique));
         for (_, _, index) in wanted {

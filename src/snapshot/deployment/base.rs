@@ -72,10 +72,12 @@ impl Capture<'_> {
             });
         }
         let counted = runs.iter().filter_map(|run| run.documents);
+        let new = runs.len();
         Ok(Held {
             documents: Some(counted.map(|sorted| sorted.documents).sum()),
             runs,
             fresh: true,
+            new,
             since: match state {
                 State::Majority { after } => after,
                 State::Snapshot { .. } | State::Local => 0,

@@ -105,7 +105,10 @@ impl Capture<'_> {
                 Ok(())
             });
             match read {
-                Ok(()) => return Ok(capped),
+                Ok(()) => {
+                    capped.documents.lay_by()?;
+                    return Ok(capped);
+                }
                 // There is no place in it to go on from.
                 Err(refusal) if refusal.transient && failures < 5 => failures += 1,
                 Err(refusal) => return Err(refusal),
@@ -150,6 +153,7 @@ impl Capture<'_> {
                 .into_iter()
                 .collect(),
             fresh: true,
+            new: usize::from(documents.is_some()),
             since: capped.since,
         })
     }

@@ -15,10 +15,13 @@
 
 mod base;
 mod capped;
+mod follow;
 mod merge;
 mod pass;
 
 use std::collections::{HashMap, HashSet};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::store_catalogue;
@@ -27,17 +30,16 @@ use super::sorter::Sorter;
 use crate::chunk::Cutter;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::{Document, Element};
+use crate::format::bson::Document;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, Moment, Position};
-use crate::format::document_key::key;
 use crate::format::run::Run;
 use crate::format::snapshot::Counters;
 use crate::id::PackId;
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
-use crate::source::mongo::oplog::{self, Effect, How, Uuid};
-use crate::source::mongo::reading::{self, State, Stretch};
-use crate::source::mongo::server::Refusal;
+use crate::source::mongo::oplog::Uuid;
+use crate::source::mongo::reading::{self, Patience, State, Stretch};
+use crate::source::mongo::server::{Asked, Refusal, code};
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use capped::Capped;
 
@@ -65,6 +67,8 @@ pub struct TakenDeployment {
 struct Held {
     /// Newest first.
     runs: Vec<Run>,
+    /// How many of them this snapshot made.
+    new: usize,
     /// How many there are, where that is known.
     documents: Option<u64>,
     /// Whether all of it was read by this snapshot.
@@ -108,7 +112,13 @@ pub fn take_deployment(
 ) -> Result<TakenDeployment> {
     let writer = ChunkWriter::new(repository, session, options)?;
     let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+    // The first use of a repository comes before its cache is written.
     let folder = repository.index().cache().map(Path::to_owned);
+    let made = |folder: &PathBuf| {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(folder).is_ok()
+    };
+    let folder = folder.filter(made);
     let mut capture = Capture {
         repository,
         session,
@@ -178,6 +188,11 @@ impl Capture<'_> {
         self.session.renew_when_due(self.repository)
     }
 
+    /// Asks again where the connection broke off.
+    fn patient<T>(&self, ask: impl Fn(&Self) -> Asked<T>) -> Asked<T> {
+        Patience::new(self.progress).until(|| ask(self))
+    }
+
     fn sorter(&self) -> Sorter {
         Sorter::new(self.folder.as_deref())
     }
@@ -219,16 +234,23 @@ impl Capture<'_> {
         let known = self.known(set, parent)?;
         let (mut here, mut known) = match known {
             Some((at, known)) => (at, known),
-            None => (reading::newest(self.server)?, HashMap::new()),
+            None => (
+                self.patient(|own| reading::newest(own.server))?,
+                HashMap::new(),
+            ),
         };
-        let mut followed = true;
+        let (mut followed, mut slow) = (true, false);
         for _ in 0..ROUNDS_MAX {
             self.go_on()?;
-            let since = reading::newest(self.server)?.time;
-            let listed = catalogue::list(self.server, self.selection)?;
+            // A new primary may lag behind what the one before it had.
+            let since = self
+                .patient(|own| reading::newest(own.server))?
+                .time
+                .max(here.time);
+            let listed = self.patient(|own| catalogue::list(own.server, own.selection))?;
             let mut changed = self.match_up(&listed, &mut known, since)?;
-            let done = reading::operation_time(self.server)?;
-            let to = reading::settled(self.server, done, self.progress)?;
+            let done = self.patient(|own| reading::operation_time(own.server))?;
+            let to = self.patient(|own| reading::settled(own.server, done, own.progress))?;
             if self.follow(here, to, since, &mut changed)? == Stretch::Gap {
                 if !std::mem::replace(&mut followed, false) {
                     return Err(Error::new(
@@ -242,7 +264,7 @@ impl Capture<'_> {
                     .note("everything is read anew: the oplog has rolled over meanwhile");
                 self.forget();
                 known.clear();
-                here = reading::newest(self.server)?;
+                here = self.patient(|own| reading::newest(own.server))?;
                 continue;
             }
             here = to;
@@ -251,7 +273,8 @@ impl Capture<'_> {
             if changed {
                 continue;
             }
-            if self.touched.len() > TOUCHED_MAX {
+            // Where one time was too short for all of it, most is read before the next is chosen.
+            if self.touched.len() > TOUCHED_MAX || std::mem::take(&mut slow) {
                 match self.pass(&listed, State::Majority { after: to.time }) {
                     Ok(()) => {}
                     Err(refusal) if again(&refusal) => {}
@@ -264,7 +287,9 @@ impl Capture<'_> {
                     let all = self.finished(listed, to)?;
                     return self.deployment(set.to_owned(), Moment::At(to), all);
                 }
-                Err(refusal) if again(&refusal) => {}
+                Err(refusal) if again(&refusal) => {
+                    slow = refusal.code == Some(code::SNAPSHOT_TOO_OLD);
+                }
                 Err(refusal) => return Err(refusal.error),
             }
         }
@@ -296,7 +321,11 @@ impl Capture<'_> {
         if parent.set != set {
             return anew("the parent is of another replica set");
         }
-        match reading::entry(self.server, at.time)? {
+        if self.session.damaged.is_some() || !self.repository.index().adds_up().unwrap_or(false) {
+            // What it would take over unread may be what is lost; read again, it is stored again.
+            return anew("a part of the repository is lost");
+        }
+        match self.patient(|own| reading::entry(own.server, at.time))? {
             None => return anew("the oplog has rolled over since the parent was taken"),
             Some(entry) if *blake3::hash(&entry).as_bytes() != at.proof => {
                 return anew("the oplog is another one than when the parent was taken");
@@ -351,7 +380,8 @@ impl Capture<'_> {
             if collection.kind == CollectionKind::Plain {
                 self.go_on()?;
                 let held = Held {
-                    runs: self.merged(&collection.namespace, parent.runs)?,
+                    runs: parent.runs,
+                    new: 0,
                     documents: parent.documents,
                     fresh: false,
                     since: 0,
@@ -386,82 +416,6 @@ impl Capture<'_> {
         Ok(false)
     }
 
-    /// Follows the oplog: which documents of what is held were touched, and whether the catalogue changed after `since`.
-    fn follow(
-        &mut self,
-        from: Position,
-        to: Position,
-        since: u64,
-        changed: &mut bool,
-    ) -> Result<Stretch> {
-        let (server, progress, selection) = (self.server, self.progress, self.selection);
-        let (session, repository) = (self.session, self.repository);
-        let mut emptied = Vec::new();
-        // Parts of transactions that were written before `from`, or before something was read, and count from their end.
-        let mut earlier = Vec::new();
-        let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
-        let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
-            let time = oplog::time(entry)?;
-            session.renew_when_due(repository)?;
-            oplog::effects(entry, &mut |effect| {
-                match effect {
-                    Effect::Touched { uuid, id, how } => {
-                        if let Some(held) = held.get(&uuid) {
-                            if time > held.since {
-                                touch(touched, &uuid, &id, how)?;
-                            }
-                        } else if let Some(capped) = capped.get_mut(&uuid) {
-                            capped.touch(time, &id, how)?;
-                        }
-                    }
-                    Effect::Catalogue { namespace } => {
-                        *changed |= time > since && concerns(selection, &namespace);
-                    }
-                    Effect::Emptied { uuid } => emptied.push(uuid),
-                    // What lies behind both is met here.
-                    Effect::Earlier { time } if time <= from.time.max(since) => earlier.push(time),
-                    Effect::Earlier { .. } => {}
-                }
-                Ok(())
-            })
-        })?;
-        if stretch == Stretch::Gap {
-            return Ok(stretch);
-        }
-        for mut time in earlier {
-            // Back to the transaction's first part.
-            while let Some(entry) = reading::entry(server, time)? {
-                let entry = Document::whole(&entry)?;
-                if !oplog::is_part(entry)? {
-                    break;
-                }
-                oplog::effects(entry, &mut |effect| {
-                    // No transaction writes to capped collections.
-                    if let Effect::Touched { uuid, id, how } = effect
-                        && let Some(held) = self.held.get_mut(&uuid)
-                    {
-                        // It comes behind what was done later, so what was first is not known.
-                        held.documents = None;
-                        touch(&mut self.touched, &uuid, &id, how)?;
-                    }
-                    Ok(())
-                })?;
-                match oplog::previous(entry)? {
-                    Some(before) => time = before,
-                    None => break,
-                }
-            }
-        }
-        for uuid in emptied {
-            // Read anew in the next round.
-            *changed |= self.held.remove(&uuid).is_some() | self.capped.remove(&uuid).is_some();
-        }
-        let before = self.capped.len();
-        self.capped.retain(|_, capped| !capped.is_lost());
-        *changed |= self.capped.len() < before;
-        Ok(stretch)
-    }
-
     /// The listed collections with what is held of them.
     fn finished(&mut self, listed: Vec<Collection>, at: Position) -> Result<Vec<Collection>> {
         let mut all = Vec::new();
@@ -479,6 +433,9 @@ impl Capture<'_> {
                         held.documents = reading::count(self.server, &collection, state).ok();
                     }
                     collection.documents = held.documents;
+                    // Now that nothing waits for it: it may take long, and the oplog does not wait.
+                    let older = held.runs.split_off(held.new);
+                    held.runs.extend(self.merged(&collection.namespace, older)?);
                     collection.runs = held.runs;
                 }
             }
@@ -493,7 +450,15 @@ impl Capture<'_> {
         moment: Moment,
         all: Vec<Collection>,
     ) -> Result<Deployment> {
-        let documents = all.iter().filter_map(|each| each.documents).sum();
+        // What was not counted is at most what its runs hold: too many is no alarm, too few would be one.
+        let most = |own: &Collection| {
+            let runs = own.runs.iter().filter_map(|run| run.documents);
+            runs.map(|sorted| sorted.documents).sum()
+        };
+        let counted = all
+            .iter()
+            .map(|own| own.documents.unwrap_or_else(|| most(own)));
+        let documents = counted.sum();
         let runs = all.iter().flat_map(|each| &each.runs);
         let bytes = runs
             .filter_map(|run| run.documents)
@@ -515,26 +480,5 @@ impl Capture<'_> {
 
 /// Whether the whole is looked at again rather than given up.
 fn again(refusal: &Refusal) -> bool {
-    use crate::source::mongo::server::code::SNAPSHOT_TOO_OLD;
-    reading::is_change(refusal) || refusal.code == Some(SNAPSHOT_TOO_OLD)
-}
-
-/// Whether a change of the catalogue is one to what is taken; a namespace that ends with its dot is a whole database.
-fn concerns(selection: &Selection, namespace: &[u8]) -> bool {
-    let Ok(namespace) = std::str::from_utf8(namespace) else {
-        return true;
-    };
-    match namespace.split_once('.') {
-        None | Some((_, "")) => selection.takes_database(namespace.trim_end_matches('.')),
-        Some((database, name)) => selection.takes(database, name),
-    }
-}
-
-/// Notes a touched document.
-fn touch(touched: &mut Sorter, uuid: &Uuid, id: &Element<'_>, how: How<'_>) -> Result<()> {
-    let mut sorted = uuid.to_vec();
-    sorted.extend_from_slice(&key(id));
-    let mut value = vec![u8::from(matches!(how, How::Came(_))), id.kind];
-    value.extend_from_slice(id.value);
-    touched.push(sorted, value)
+    reading::is_change(refusal) || refusal.code == Some(code::SNAPSHOT_TOO_OLD)
 }

@@ -1,12 +1,11 @@
 //! Reading again what was touched: a run of the documents that are there, and of the ids of those that are not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::{Capture, Held};
 use crate::error::Result;
 use crate::format::bson::{Document, Element};
 use crate::format::deployment::{Collection, CollectionKind};
-use crate::format::document_key::same_number;
 use crate::format::run::{Run, Sorted};
 use crate::repository::key_of;
 use crate::snapshot::documents::RunBuilder;
@@ -22,6 +21,9 @@ const IDS: u64 = 1000;
 /// About so many bytes are asked for at once.
 const BYTES: u64 = 8 << 20;
 
+/// More than this is asked for in two halves.
+const BYTES_MAX: usize = 48 << 20;
+
 /// A touched document of the collection at hand.
 struct Touched {
     key: Vec<u8>,
@@ -36,20 +38,19 @@ struct Delta<'c> {
     of: &'c Collection,
     documents: RunBuilder<'c>,
     deleted: RunBuilder<'c>,
+    /// What the server gave beside what was asked for: of another `_id` that it takes for the same.
+    beside: Sorter,
     waiting: Vec<Touched>,
     at_once: usize,
     /// How many documents there are more than before.
     more: i64,
 }
 
-/// What is there of a key, and the id that was touched.
-type There = (Option<Vec<u8>>, Option<RawId>);
-
 /// What came of it.
 struct Done {
     uuid: Uuid,
-    run: Run,
-    more: i64,
+    runs: Vec<Run>,
+    more: Option<i64>,
 }
 
 impl<'c> Capture<'c> {
@@ -89,7 +90,7 @@ impl<'c> Capture<'c> {
         drop(steps);
         closed?;
         self.touched = self.sorter();
-        for Done { uuid, run, more } in done {
+        for Done { uuid, runs, more } in done {
             let Some(held) = self.held.get_mut(&uuid) else {
                 continue;
             };
@@ -99,8 +100,9 @@ impl<'c> Capture<'c> {
             held.documents = held
                 .documents
                 .filter(|_| certain)
-                .and_then(|documents| documents.checked_add_signed(more));
-            held.runs.insert(0, run);
+                .and_then(|documents| documents.checked_add_signed(more?));
+            held.new += runs.len();
+            held.runs.splice(0..0, runs);
         }
         Ok(())
     }
@@ -130,6 +132,7 @@ impl<'c> Capture<'c> {
                 of,
                 documents: RunBuilder::new(self.cutter),
                 deleted: RunBuilder::new(self.cutter),
+                beside: self.sorter(),
                 waiting: Vec::new(),
                 at_once: at_once(held),
                 more: 0,
@@ -138,15 +141,12 @@ impl<'c> Capture<'c> {
         let Some(open) = &mut steps.open else {
             return Ok(());
         };
-        if let Some(last) = open.waiting.last() {
-            // Touched more than once.
-            if last.key == key {
-                return Ok(());
-            }
-            // What the server takes for one is asked for at once, for it is given at once.
-            if open.waiting.len() >= open.at_once && !same_number(&last.key, key) {
-                self.flush(steps)?;
-            }
+        // Touched more than once.
+        if open.waiting.last().is_some_and(|last| last.key == key) {
+            return Ok(());
+        }
+        if open.waiting.len() >= open.at_once {
+            self.flush(steps)?;
         }
         if let Some(open) = &mut steps.open {
             open.waiting.push(Touched {
@@ -160,53 +160,56 @@ impl<'c> Capture<'c> {
 
     /// Asks for what is waiting, and stores it.
     fn flush(&mut self, steps: &mut Steps<'c, '_>) -> Asked<()> {
+        if let Some(open) = &mut steps.open {
+            let waiting = std::mem::take(&mut open.waiting);
+            self.ask(steps, &waiting)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for these, in two halves where they are too large for once.
+    fn ask(&mut self, steps: &mut Steps<'c, '_>, waiting: &[Touched]) -> Asked<()> {
         let Some(open) = &mut steps.open else {
             return Ok(());
         };
         self.go_on()?;
-        let waiting = std::mem::take(&mut open.waiting);
         let ids: Vec<RawId> = waiting.iter().map(|each| each.id.clone()).collect();
-        let found = reading::some(self.server, open.of, &ids, steps.state, &mut steps.patience)?;
-        // Of each key what is there, in order.
-        let mut all: BTreeMap<Vec<u8>, There> = BTreeMap::new();
-        for touched in waiting {
-            open.more -= i64::from(!touched.came);
-            all.insert(touched.key, (None, Some(touched.id)));
-        }
+        let patience = &mut steps.patience;
+        let found = reading::some(self.server, open.of, &ids, steps.state, BYTES_MAX, patience)?;
+        let Some(found) = found else {
+            let (first, second) = waiting.split_at(waiting.len() / 2);
+            self.ask(steps, first)?;
+            return self.ask(steps, second);
+        };
+        let mut there: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         for document in found {
-            let key = key_of(Document::whole(&document)?)?;
-            // By a collation the server takes for one what are two: what was not asked for was not touched, or is asked
-            // for by itself.
-            let near = [
-                all.range(..=key.clone()).next_back(),
-                all.range(key.clone()..).next(),
-            ];
-            let asked = |near: &(&Vec<u8>, &There)| *near.0 == key || same_number(near.0, &key);
-            if !near.iter().flatten().any(asked) {
-                continue;
-            }
-            open.more += 1;
+            let document_key = key_of(Document::whole(&document)?)?;
             self.read(Document::whole(&document)?);
-            all.entry(key).or_default().0 = Some(document);
+            there.insert(document_key, document);
         }
         let putter: &mut dyn Put = &mut self.putter;
-        for (key, there) in all {
-            match there {
-                (Some(document), _) => {
-                    open.documents
-                        .push(putter, key, Document::whole(&document)?)?;
-                }
-                (None, Some((kind, value))) => {
-                    let id = Element {
-                        kind,
-                        name: b"_id",
-                        value: &value,
-                    };
-                    let only = only_id(&id);
-                    open.deleted.push(putter, key, Document::whole(&only)?)?;
-                }
-                (None, None) => {}
+        for touched in waiting {
+            open.more -= i64::from(!touched.came);
+            let key = touched.key.clone();
+            if let Some(document) = there.remove(&key) {
+                open.more += 1;
+                let document = Document::whole(&document)?;
+                open.documents.push(putter, key, document)?;
+            } else {
+                let (kind, value) = &touched.id;
+                let id = Element {
+                    kind: *kind,
+                    name: b"_id",
+                    value,
+                };
+                let only = only_id(&id);
+                open.deleted.push(putter, key, Document::whole(&only)?)?;
             }
+        }
+        // By a collation, or for numbers of another type, the server gives what it takes for the same; a replacement may even
+        // have put the one into the other's place. It is there at that time, so it is true whatever led to it.
+        for (key, document) in there {
+            open.beside.push(key, document)?;
         }
         Ok(())
     }
@@ -223,15 +226,22 @@ impl<'c> Capture<'c> {
         let Some(open) = steps.open.take() else {
             return Ok(());
         };
+        // Which of these were there before nobody can tell.
+        let more = open.beside.is_empty().then_some(open.more);
+        let beside = Run {
+            documents: self.sorted_run(open.beside)?,
+            ..Run::default()
+        };
         let run = Run {
             documents: open.documents.finish(&mut self.putter)?,
             deleted: open.deleted.finish(&mut self.putter)?,
             extensions: Vec::new(),
         };
+        let some = |run: &Run| run.documents.is_some() || run.deleted.is_some();
         done.push(Done {
             uuid: open.uuid,
-            run,
-            more: open.more,
+            runs: [run, beside].into_iter().filter(some).collect(),
+            more,
         });
         Ok(())
     }

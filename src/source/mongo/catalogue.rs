@@ -7,8 +7,8 @@ use super::answer::{lacking, text};
 use super::command::Builder;
 use super::oplog::Uuid;
 use super::select::Selection;
-use super::server::{Asked, Server, code};
-use crate::error::Result;
+use super::server::{Asked, Refusal, Server, code};
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::{Collection, CollectionKind, RawDocument};
 
@@ -19,15 +19,21 @@ use crate::format::deployment::{Collection, CollectionKind, RawDocument};
 pub fn list(server: &Server, selection: &Selection) -> Asked<Vec<Collection>> {
     let mut all = Vec::new();
     for database in databases(server, selection)? {
-        let command = Builder::new()
-            .int32("listCollections", 1)
-            .boolean("authorizedCollections", true);
+        // Not only those that we may see: what we may not, must be an error.
+        let command = Builder::new().int32("listCollections", 1);
         for listed in server.all(&database, command)? {
-            let Some(mut collection) = collection(&database, Document::whole(&listed)?)? else {
+            let listed = Document::whole(&listed)?;
+            let name = listed.get(b"name")?.as_ref().and_then(text);
+            if !selection.takes(&database, &name.ok_or_else(lacking)?) {
                 continue;
-            };
-            if !selection.takes(&database, collection.name()) {
-                continue;
+            }
+            let mut collection = collection(&database, listed)?;
+            let holds = matches!(
+                collection.kind,
+                CollectionKind::Plain | CollectionKind::Capped
+            );
+            if holds && collection.uuid.is_none() {
+                return Err(lacking().subject(&collection.namespace).into());
             }
             if collection.kind != CollectionKind::View {
                 collection.indexes = indexes(server, &collection)?;
@@ -35,7 +41,23 @@ pub fn list(server: &Server, selection: &Selection) -> Asked<Vec<Collection>> {
             all.push(collection);
         }
     }
-    all.sort_by(|left, right| left.namespace.cmp(&right.namespace));
+    all.sort_by(|left: &Collection, right| left.namespace.cmp(&right.namespace));
+    for series in all
+        .iter()
+        .filter(|each| each.kind == CollectionKind::TimeSeries)
+    {
+        let buckets = format!("{}.system.buckets.{}", series.database(), series.name());
+        let found = all.binary_search_by(|each| each.namespace.cmp(&buckets));
+        if found.is_err() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "a time series whose buckets are not to be seen",
+            )
+            .subject(&series.namespace)
+            .hint("it takes the role `backup`; or leave it out with --ns-exclude")
+            .into());
+        }
+    }
     Ok(all)
 }
 
@@ -50,9 +72,7 @@ pub fn one(server: &Server, database: &str, name: &str) -> Asked<Option<Collecti
     let Some(listed) = server.all(database, command)?.pop() else {
         return Ok(None);
     };
-    let Some(mut found) = collection(database, Document::whole(&listed)?)? else {
-        return Ok(None);
-    };
+    let mut found = collection(database, Document::whole(&listed)?)?;
     if found.kind != CollectionKind::View {
         found.indexes = indexes(server, &found)?;
     }
@@ -67,8 +87,16 @@ fn databases(server: &Server, selection: &Selection) -> Asked<Vec<String>> {
     }
     let command = Builder::new()
         .int32("listDatabases", 1)
-        .boolean("nameOnly", true);
-    let answer = server.command("admin", command)?;
+        .boolean("nameOnly", true)
+        .boolean("authorizedDatabases", false);
+    let answer = server
+        .command("admin", command)
+        .map_err(|refusal| Refusal {
+            error: refusal
+                .error
+                .hint("a user of one database names it in the address: mongodb://HOST/DATABASE"),
+            ..refusal
+        })?;
     let listed = answer.each("databases")?.ok_or_else(lacking)?;
     let names: Vec<String> = listed
         .iter()
@@ -81,7 +109,7 @@ fn databases(server: &Server, selection: &Selection) -> Asked<Vec<String>> {
 }
 
 /// What `listCollections` says of one; none for what this version has no use for.
-fn collection(database: &str, listed: Document<'_>) -> Result<Option<Collection>> {
+fn collection(database: &str, listed: Document<'_>) -> Result<Collection> {
     let name = listed.get(b"name")?.as_ref().and_then(text);
     let name = name.ok_or_else(lacking)?;
     let sort = listed.get(b"type")?.as_ref().and_then(text);
@@ -97,14 +125,21 @@ fn collection(database: &str, listed: Document<'_>) -> Result<Option<Collection>
         Some("timeseries") => CollectionKind::TimeSeries,
         Some("collection") if capped => CollectionKind::Capped,
         Some("collection") => CollectionKind::Plain,
-        _ => return Ok(None),
+        other => {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("a collection of a sort that this version does not know: {other:?}"),
+            )
+            .subject(format!("{database}.{name}"))
+            .hint("leave it out with --ns-exclude"));
+        }
     };
     let uuid: Option<Uuid> = match listed.get(b"info")? {
         Some(info) => Document::whole(info.value)?.get(b"uuid")?,
         None => None,
     }
     .and_then(|uuid| uuid.value.get(5..)?.try_into().ok());
-    Ok(Some(Collection {
+    Ok(Collection {
         namespace: format!("{database}.{name}"),
         kind,
         uuid,
@@ -113,13 +148,24 @@ fn collection(database: &str, listed: Document<'_>) -> Result<Option<Collection>
         documents: None,
         runs: Vec::new(),
         extensions: Vec::new(),
-    }))
+    })
 }
 
 fn indexes(server: &Server, of: &Collection) -> Asked<Vec<RawDocument>> {
-    let command = Builder::new().string("listIndexes", of.name());
+    let command = Builder::new()
+        .string("listIndexes", of.name())
+        .boolean("includeBuildUUIDs", true);
     match server.all(of.database(), command) {
-        Ok(all) => Ok(all.into_iter().map(RawDocument).collect()),
+        Ok(all) => {
+            let mut ready = Vec::new();
+            for index in all {
+                // One that is still being built is not there yet, and may never be.
+                if Document::whole(&index)?.get(b"buildUUID")?.is_none() {
+                    ready.push(RawDocument(index));
+                }
+            }
+            Ok(ready)
+        }
         // It went while we looked, and the oplog will say so.
         Err(refusal) if refusal.code == Some(code::NAMESPACE_NOT_FOUND) => Ok(Vec::new()),
         Err(refusal) => Err(refusal),
@@ -131,7 +177,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(listed: Builder) -> Result<Option<Collection>> {
+    fn read(listed: Builder) -> Result<Collection> {
         collection("shop", Document::whole(&listed.finish())?)
     }
 
@@ -144,18 +190,18 @@ mod tests {
             .string("type", "collection")
             .document("options", options.clone())
             .document("info", info);
-        let capped = read(capped).unwrap().unwrap();
+        let capped = read(capped).unwrap();
         assert_eq!(capped.namespace, "shop.log.new");
         assert_eq!(capped.kind, CollectionKind::Capped);
         assert_eq!(capped.uuid, Some([4; 16]));
         assert_eq!(capped.options, options.finish());
         capped.check().unwrap();
         let view = Builder::new().string("name", "v").string("type", "view");
-        let view = read(view).unwrap().unwrap();
+        let view = read(view).unwrap();
         assert_eq!((view.kind, view.uuid), (CollectionKind::View, None));
         view.check().unwrap();
         let unknown = Builder::new().string("name", "v").string("type", "other");
-        assert!(read(unknown).unwrap().is_none());
+        assert_eq!(read(unknown).unwrap_err().kind(), Kind::Unsupported);
         assert!(read(Builder::new().string("type", "view")).is_err());
     }
 }

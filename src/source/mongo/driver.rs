@@ -75,9 +75,17 @@ impl Driver {
         let mut options = runtime
             .block_on(ClientOptions::parse(uri).into_future())
             .map_err(|error| {
-                let usage = matches!(*error.kind, ErrorKind::InvalidArgument { .. });
-                let kind = if usage { Kind::Usage } else { Kind::Failed };
-                Error::new(kind, explained(&error)).subject(shown)
+                // The driver's own words may hold a part of a password that was taken for a port.
+                match *error.kind {
+                    ErrorKind::InvalidArgument { .. } => {
+                        Error::new(Kind::Usage, "not the address of a MongoDB server").hint(
+                            "write it as mongodb://USER@HOST:PORT/DATABASE?OPTIONS; in names and passwords \
+                             : / ? # [ ] @ are written %3A %2F %3F %23 %5B %5D %40",
+                        )
+                    }
+                    _ => Error::new(Kind::Failed, explained(&error)),
+                }
+                .subject(shown)
             })?;
         options.app_name.get_or_insert_with(|| "duramen".into());
         options.server_selection_timeout.get_or_insert(SELECTION);

@@ -25,7 +25,7 @@ pub enum Effect<'a> {
         /// Database and name with a dot between; nothing behind the dot where it is the whole database.
         namespace: Vec<u8>,
     },
-    /// All documents of a collection went, without being named.
+    /// All documents of a collection went, without being named; it may have gone itself.
     Emptied {
         /// The collection.
         uuid: Uuid,
@@ -70,6 +70,7 @@ fn unknown(what: &str) -> Error {
         Kind::Unsupported,
         format!("an oplog entry that this version does not understand: {what}"),
     )
+    .hint("--force takes everything anew, from behind it on")
 }
 
 /// The cluster time of an entry.
@@ -105,10 +106,12 @@ fn inner<'a>(document: Document<'a>, name: &[u8]) -> Result<Option<Document<'a>>
 
 /// The collection that an operation belongs to.
 fn collection(operation: Document<'_>) -> Result<Option<Uuid>> {
-    Ok(operation.get(b"ui")?.and_then(|ui| {
-        let bytes = ui.value.get(5..)?;
-        (ui.kind == kind::BINARY).then(|| bytes.try_into().ok())?
-    }))
+    Ok(operation.get(b"ui")?.as_ref().and_then(uuid_of))
+}
+
+fn uuid_of(element: &Element<'_>) -> Option<Uuid> {
+    let bytes = element.value.get(5..)?;
+    (element.kind == kind::BINARY).then(|| bytes.try_into().ok())?
 }
 
 /// Tells `visit` all that an entry did, in order.
@@ -141,7 +144,8 @@ fn operation<'a>(
         b"ci" | b"cd" | b"cu" | b"km" => return Ok(()),
         _ => return Err(unknown(&String::from_utf8_lossy(op))),
     };
-    if namespace.ends_with(b".system.views") {
+    let name = namespace.splitn(2, |byte| *byte == b'.').nth(1);
+    if name == Some(b"system.views") {
         return visit(Effect::Catalogue {
             namespace: within(namespace, b""),
         });
@@ -206,6 +210,11 @@ fn command<'a>(
         },
         b"renameCollection" => {
             let to = body.get(b"to")?;
+            // What stood there went, whatever comes under its id later.
+            let target = body.get(b"dropTarget")?;
+            if let Some(uuid) = target.as_ref().and_then(uuid_of) {
+                visit(Effect::Emptied { uuid })?;
+            }
             for name in [Some(first), to].iter().flatten() {
                 let namespace = characters(name).unwrap_or_default().to_vec();
                 visit(Effect::Catalogue { namespace })?;
@@ -216,6 +225,12 @@ fn command<'a>(
             let database = entry.get(b"ns")?;
             let database = database.as_ref().and_then(characters).unwrap_or_default();
             let namespace = within(database, characters(&first).unwrap_or_default());
+            if name == b"drop"
+                && let Some(uuid) = collection(entry)?
+            {
+                // It may be made anew with the same id: of what was in it nothing is left.
+                visit(Effect::Emptied { uuid })?;
+            }
             visit(Effect::Catalogue { namespace })
         }
         name => Err(unknown(&String::from_utf8_lossy(name))),
@@ -250,6 +265,10 @@ pub fn previous(entry: Document<'_>) -> Result<Option<u64>> {
 /// # Errors
 /// [`Kind::Damage`] for what is no entry.
 pub fn is_part(entry: Document<'_>) -> Result<bool> {
+    let op = entry.get(b"op")?;
+    if op.as_ref().and_then(characters) != Some(b"c") {
+        return Ok(false);
+    }
     let Some(body) = inner(entry, b"o")? else {
         return Ok(false);
     };

@@ -102,7 +102,11 @@ fn what_changes_the_catalogue_says_so() {
     for name in CATALOGUE {
         let name = std::str::from_utf8(name).unwrap();
         let entry = command(Builder::new().string(name, "accounts"));
-        assert_eq!(told(entry).unwrap(), ["catalogue bank.accounts"], "{name}");
+        let mut expected = vec!["catalogue bank.accounts"];
+        if name == "drop" {
+            expected.insert(0, "emptied 1");
+        }
+        assert_eq!(told(entry).unwrap(), expected, "{name}");
     }
     let all = command(Builder::new().int32("dropDatabase", 1));
     assert_eq!(told(all).unwrap(), ["catalogue bank."]);
@@ -110,7 +114,18 @@ fn what_changes_the_catalogue_says_so() {
         .string("renameCollection", "bank.accounts")
         .string("to", "shop.accounts");
     let both = ["catalogue bank.accounts", "catalogue shop.accounts"];
-    assert_eq!(told(command(rename)).unwrap(), both);
+    assert_eq!(told(command(rename.clone())).unwrap(), both);
+    let over = rename.uuid("dropTarget", &[7; 16]);
+    assert_eq!(
+        told(command(over)).unwrap(),
+        ["emptied 7", both[0], both[1]]
+    );
+    let own = Builder::new()
+        .string("op", "i")
+        .string("ns", "bank.my.system.views")
+        .uuid("ui", &ACCOUNTS)
+        .document("o", id(4));
+    assert_eq!(told(own).unwrap(), ["came [4, 0, 0, 0] in 1"]);
     let view = Builder::new()
         .string("op", "i")
         .string("ns", "bank.system.views")

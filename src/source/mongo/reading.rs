@@ -195,6 +195,10 @@ pub fn stretch(
         let before = here;
         match part(server, &mut here, to, progress, visit) {
             Ok(stretch) => return Ok(stretch),
+            // The cursor was overtaken by what rolls over.
+            Err(refusal) if refusal.code == Some(code::CAPPED_POSITION_LOST) => {
+                return Ok(Stretch::Gap);
+            }
             Err(refusal) => {
                 if here != before {
                     patience.well();
@@ -364,8 +368,8 @@ fn behind(of: u8, value: &[u8]) -> Builder {
     Builder::new().document("$expr", Builder::new().array("$gt", values))
 }
 
-/// The documents of those `_id`s, in no order. The server takes some for equal that we do not (`1` and `1.0`), so it may
-/// give what was not asked for.
+/// The documents of those `_id`s, in no order; none where they are more than one and come to more than `most` bytes. The
+/// server takes some for equal that we do not (`1` and `1.0`), so it may give what was not asked for.
 ///
 /// # Errors
 /// Whatever the server says.
@@ -374,8 +378,9 @@ pub fn some(
     of: &Collection,
     ids: &[RawId],
     state: State,
+    most: usize,
     patience: &mut Patience<'_>,
-) -> Asked<Vec<Vec<u8>>> {
+) -> Asked<Option<Vec<Vec<u8>>>> {
     patience.until(|| {
         let values = ids.iter().map(|(kind, value)| (*kind, &value[..]));
         let among = Builder::new().array("$in", values);
@@ -383,8 +388,12 @@ pub fn some(
             .document("filter", Builder::new().document("_id", among))
             .document("hint", by_id())
             .int32("batchSize", ids.len() as i32 + 1);
-        let mut cursor: Cursor = server.read(of.database(), command)?;
-        let mut found = Vec::new();
+        // What is there now, the primary knows.
+        let mut cursor: Cursor = match state {
+            State::Local => server.cursor(of.database(), command)?,
+            _ => server.read(of.database(), command)?,
+        };
+        let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = server.next(&mut cursor)? {
             if let (State::Snapshot { at }, Some(read)) = (state, batch.read_at()?)
                 && read != at
@@ -397,10 +406,15 @@ pub fn some(
                 .into());
             }
             for document in batch.documents()? {
-                found.push(document?.bytes().to_vec());
+                let document = document?.bytes().to_vec();
+                bytes += document.len();
+                found.push(document);
+            }
+            if bytes > most && ids.len() > 1 {
+                return Ok(None);
             }
         }
-        Ok(found)
+        Ok(Some(found))
     })
 }
 
@@ -433,6 +447,7 @@ pub fn count(server: &Server, of: &Collection, state: State) -> Asked<u64> {
 #[must_use]
 pub fn is_change(refusal: &Refusal) -> bool {
     let codes = [
+        code::CAPPED_POSITION_LOST,
         code::NAMESPACE_NOT_FOUND,
         code::QUERY_PLAN_KILLED,
         code::SNAPSHOT_UNAVAILABLE,

@@ -8,6 +8,8 @@ const INTERNAL: [&str; 2] = ["local", "config"];
 pub struct Selection {
     /// The database that the address names, alone.
     pub database: Option<String>,
+    /// A pattern that must fit besides: of a database or collection that was named by itself.
+    pub within: Option<String>,
     /// Patterns of which one must fit, where there are any; `*` stands for anything.
     pub include: Vec<String>,
     /// Patterns of which none may fit.
@@ -33,7 +35,10 @@ impl Selection {
             return false;
         }
         if database == "admin" && name.starts_with("system.") {
-            return self.users && matches!(name, "system.users" | "system.roles");
+            let within = self.within.as_ref();
+            return self.users
+                && matches!(name, "system.users" | "system.roles")
+                && within.is_none_or(|pattern| fits(pattern, &format!("{database}.{name}")));
         }
         if self.database.as_ref().is_some_and(|own| own != database) {
             return false;
@@ -44,6 +49,17 @@ impl Selection {
             return false;
         }
         let namespace = format!("{database}.{}", series.unwrap_or(name));
+        // What a restore of users that was killed left behind: credentials.
+        if namespace.starts_with("admin.duramen_") {
+            return false;
+        }
+        if self
+            .within
+            .as_ref()
+            .is_some_and(|pattern| !fits(pattern, &namespace))
+        {
+            return false;
+        }
         let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, &namespace));
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }
@@ -121,6 +137,7 @@ mod tests {
             ("admin", "notes", true),
             ("admin", "system.users", false),
             ("admin", "system.version", false),
+            ("admin", "duramen_users", false),
         ] {
             assert_eq!(all.takes(database, name), taken, "{database}.{name}");
         }

@@ -15,6 +15,7 @@ pub mod code {
     pub const UNAUTHORIZED: i32 = 13;
     pub const AUTHENTICATION_FAILED: i32 = 18;
     pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub const CAPPED_POSITION_LOST: i32 = 136;
     pub const CURSOR_NOT_FOUND: i32 = 43;
     pub const QUERY_PLAN_KILLED: i32 = 175;
     pub const DUPLICATE_KEY: i32 = 11_000;
@@ -230,10 +231,15 @@ pub fn without_secrets(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return "the address".into();
     };
-    let rest = rest.split('?').next().unwrap_or_default();
-    // A password may hold anything, an `@` that somebody forgot to escape among it.
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{place}")
+    // A password may hold anything that somebody forgot to escape; then nobody can tell where it ends.
+    match rest.split_once('?') {
+        Some((_, behind)) if behind.contains('@') => format!("{scheme}://..."),
+        place => {
+            let place = place.map_or(rest, |(place, _)| place);
+            let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+            format!("{scheme}://{place}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +253,7 @@ mod tests {
             ("mongodb://u:p@h,i/db?x=y", "mongodb://h,i/db"),
             ("mongodb+srv://u:p@ss@h/db", "mongodb+srv://h/db"),
             ("mongodb://h/?authMechanismProperties=s:t", "mongodb://h/"),
+            ("mongodb://u:pa?ss@h", "mongodb://..."),
             ("u:p@h", "the address"),
         ] {
             assert_eq!(without_secrets(uri), shown);

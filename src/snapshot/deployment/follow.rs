@@ -1,0 +1,142 @@
+//! Following the oplog: which documents of what is held were touched, and whether the catalogue changed.
+
+use std::collections::HashMap;
+
+use super::Capture;
+use crate::error::Result;
+use crate::format::bson::{Document, Element};
+use crate::format::deployment::Position;
+use crate::format::document_key::key;
+use crate::snapshot::sorter::Sorter;
+use crate::source::mongo::Selection;
+use crate::source::mongo::oplog::{self, Effect, How, Uuid};
+use crate::source::mongo::reading::{self, Patience, Stretch};
+
+impl Capture<'_> {
+    /// Follows it from behind `from` to `to`. `changed` becomes true where the catalogue changed after `since`, or something
+    /// must be read anew.
+    pub(super) fn follow(
+        &mut self,
+        from: Position,
+        to: Position,
+        since: u64,
+        changed: &mut bool,
+    ) -> Result<Stretch> {
+        let (server, progress, selection) = (self.server, self.progress, self.selection);
+        let (session, repository) = (self.session, self.repository);
+        let mut emptied = Vec::new();
+        // Of each part of a transaction that was met: the last one before it that was not, for it lies before `from`.
+        let mut parts: HashMap<u64, Option<u64>> = HashMap::new();
+        let mut earlier = Vec::new();
+        let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
+        let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
+            session.renew_when_due(repository)?;
+            let (time, part) = (oplog::time(entry)?, oplog::is_part(entry)?);
+            oplog::effects(entry, &mut |effect| {
+                match effect {
+                    Effect::Touched { uuid, id, how } => {
+                        if let Some(held) = held.get(&uuid) {
+                            // A part counts from its transaction's end, which is still to come.
+                            if part || time > held.since {
+                                touch(touched, &uuid, &id, how)?;
+                            }
+                        } else if let Some(capped) = capped.get_mut(&uuid) {
+                            capped.touch(time, &id, how)?;
+                        }
+                    }
+                    Effect::Catalogue { namespace } => {
+                        *changed |= time > since && concerns(selection, &namespace);
+                    }
+                    Effect::Emptied { uuid } => emptied.push((uuid, time)),
+                    Effect::Earlier { time: before } => {
+                        let unmet = parts.get(&before).copied().unwrap_or(Some(before));
+                        if part {
+                            parts.insert(time, unmet);
+                        } else {
+                            earlier.extend(unmet);
+                        }
+                    }
+                }
+                Ok(())
+            })?;
+            if part {
+                // Without a part before it, it is the first.
+                parts.entry(time).or_insert(None);
+            }
+            Ok(())
+        })?;
+        if stretch == Stretch::Gap {
+            return Ok(stretch);
+        }
+        for time in earlier {
+            if self.walk_back(time)? == Stretch::Gap {
+                return Ok(Stretch::Gap);
+            }
+        }
+        for (uuid, time) in emptied {
+            // Read anew in the next round, unless it was read after that.
+            if self.held.get(&uuid).is_some_and(|held| time > held.since) {
+                self.held.remove(&uuid);
+                *changed = true;
+            }
+            *changed |= self.capped.remove(&uuid).is_some();
+        }
+        let before = self.capped.len();
+        self.capped.retain(|_, capped| !capped.is_lost());
+        *changed |= self.capped.len() < before;
+        Ok(stretch)
+    }
+
+    /// Back from a part of a transaction to its first one.
+    fn walk_back(&mut self, mut time: u64) -> Result<Stretch> {
+        loop {
+            self.go_on()?;
+            let mut patience = Patience::new(self.progress);
+            let entry = patience.until(|| reading::entry(self.server, time))?;
+            // What it touched nobody knows any more.
+            let Some(entry) = entry else {
+                return Ok(Stretch::Gap);
+            };
+            let entry = Document::whole(&entry)?;
+            // A retryable write before the transaction, in the same session.
+            if !oplog::is_part(entry)? {
+                return Ok(Stretch::Whole);
+            }
+            oplog::effects(entry, &mut |effect| {
+                // No transaction writes to capped collections.
+                if let Effect::Touched { uuid, id, how } = effect
+                    && let Some(held) = self.held.get_mut(&uuid)
+                {
+                    // It comes behind what was done later, so what was first is not known.
+                    held.documents = None;
+                    touch(&mut self.touched, &uuid, &id, how)?;
+                }
+                Ok(())
+            })?;
+            match oplog::previous(entry)? {
+                Some(before) => time = before,
+                None => return Ok(Stretch::Whole),
+            }
+        }
+    }
+}
+
+/// Whether a change of the catalogue is one to what is taken; a namespace that ends with its dot is a whole database.
+fn concerns(selection: &Selection, namespace: &[u8]) -> bool {
+    let Ok(namespace) = std::str::from_utf8(namespace) else {
+        return true;
+    };
+    match namespace.split_once('.') {
+        None | Some((_, "")) => selection.takes_database(namespace.trim_end_matches('.')),
+        Some((database, name)) => selection.takes(database, name),
+    }
+}
+
+/// Notes a touched document.
+fn touch(touched: &mut Sorter, uuid: &Uuid, id: &Element<'_>, how: How<'_>) -> Result<()> {
+    let mut sorted = uuid.to_vec();
+    sorted.extend_from_slice(&key(id));
+    let mut value = vec![u8::from(matches!(how, How::Came(_))), id.kind];
+    value.extend_from_slice(id.value);
+    touched.push(sorted, value)
+}
