@@ -9,6 +9,8 @@
 
 #[path = "spec/chunking.rs"]
 mod chunking;
+#[path = "spec/deployments.rs"]
+mod deployments;
 #[path = "spec/documents.rs"]
 mod documents;
 #[path = "spec/files.rs"]

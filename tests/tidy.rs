@@ -152,7 +152,7 @@ fn rooms_import_only_from_below() {
             ("src/source/mod.rs", "use crate::repository::Repository;"),
             (
                 "src/target/mod.rs",
-                "use crate::{error::Error, source::Source};",
+                "use crate::{error::Error, repository::Repository};",
             ),
             ("src/repository/mod.rs", "use crate::target::Target;"),
             ("src/check/mod.rs", "use crate::restore::plan;"),

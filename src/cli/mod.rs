@@ -19,11 +19,12 @@ mod commands;
 mod configuration;
 mod context;
 mod credentials;
+mod deployment;
 mod environment;
 mod exit;
 mod json;
 mod moment;
-mod mongodb;
+
 mod node;
 mod opening;
 mod output;

@@ -10,6 +10,7 @@ mod common;
 #[allow(dead_code)]
 mod support;
 
+mod again;
 mod capture;
 mod lab;
 mod program;

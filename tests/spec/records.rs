@@ -2,10 +2,7 @@
 
 use duramen::error::Kind;
 use duramen::format::codec;
-use duramen::format::deployment::{
-    CatalogueChild, CataloguePage, Collection, CollectionKind, Deployment, Moment, Position,
-    RawDocument,
-};
+use duramen::format::deployment::CataloguePage;
 use duramen::format::entry::{
     Content, Directory, Entry, LinkGroup, Node, PageRef, Piece, Xattr, XattrValue,
 };
@@ -15,7 +12,7 @@ use duramen::format::page::{Hint, HintPage, ListChild, ListPage, Owner, TreeChil
 use duramen::format::records::{
     Annotation, Chunking, Config, Fact, Session, SessionPurpose, Tombstone,
 };
-use duramen::format::run::{KeyPrefix, LeafRef, Run, RunChild, RunPage, Sorted};
+use duramen::format::run::{KeyPrefix, LeafRef, RunChild, RunPage};
 use duramen::format::snapshot::{
     Counters, Fate, Features, GitState, PathBytes, Problem, Snapshot, SnapshotKind, SourceRecord,
     State,
@@ -25,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::deployments::{catalogue, sources};
 use crate::make::ring;
 use crate::support::{committed, fixed, hold};
 
@@ -218,89 +216,6 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn deployment(moment: Moment) -> Deployment {
-    Deployment {
-        set: "rs0".into(),
-        server: "6.0.5".into(),
-        moment,
-        catalogue: Some(PageRef {
-            id: chunk("catalogue"),
-            depth: 1,
-        }),
-        collections: 2,
-        documents: 70_000,
-        bytes: 1 << 33,
-        extensions: extension(),
-    }
-}
-
-/// A snapshot of two deployments and no files.
-fn of_deployments() -> Snapshot {
-    let at = Position {
-        time: 1_795_240_800 << 32 | 7,
-        proof: fixed("proof"),
-    };
-    let between = Moment::Between {
-        from: 1_795_240_800_000_000_000,
-        to: 1_795_240_801_000_000_000,
-    };
-    Snapshot {
-        sources: [Moment::At(at), between]
-            .map(|moment| SourceRecord::Mongo(Box::new(deployment(moment))))
-            .into(),
-        ..snapshot()
-    }
-}
-
-fn collection(namespace: &str, kind: CollectionKind) -> Collection {
-    Collection {
-        namespace: namespace.into(),
-        kind,
-        uuid: Some(fixed("uuid")),
-        options: b"\x05\0\0\0\0".to_vec(),
-        indexes: vec![RawDocument(b"\x05\0\0\0\0".to_vec())],
-        documents: Some(70_000),
-        runs: vec![Run {
-            documents: Some(Sorted {
-                root: PageRef {
-                    id: chunk("run page"),
-                    depth: 1,
-                },
-                documents: 70_000,
-                bytes: 1 << 20,
-            }),
-            deleted: None,
-            extensions: Vec::new(),
-        }],
-        extensions: Vec::new(),
-    }
-}
-
-fn catalogue() -> [CataloguePage; 2] {
-    let view = Collection {
-        uuid: None,
-        indexes: Vec::new(),
-        documents: None,
-        runs: Vec::new(),
-        ..collection("shop.view", CollectionKind::View)
-    };
-    [
-        CataloguePage::Leaf(vec![
-            collection("shop.log", CollectionKind::Capped),
-            collection("shop.quotes", CollectionKind::Plain),
-            Collection {
-                runs: Vec::new(),
-                ..collection("shop.series", CollectionKind::TimeSeries)
-            },
-            view,
-        ]),
-        CataloguePage::Branch(vec![CatalogueChild {
-            first: "shop.log".into(),
-            id: chunk("catalogue page"),
-        }]),
-    ]
-}
-
 fn annotation(fact: Fact) -> Annotation {
     Annotation {
         id: RecordId(fixed("annotation")),
@@ -355,7 +270,13 @@ fn records_encode_as_in_the_vectors() {
     let mut records = vec![
         shown("CONFIG", &config),
         shown("FATE", &Fate::Committed(Box::new(snapshot()))),
-        shown("FATE", &Fate::Committed(Box::new(of_deployments()))),
+        shown(
+            "FATE",
+            &Fate::Committed(Box::new(Snapshot {
+                sources: sources(),
+                ..snapshot()
+            })),
+        ),
         shown(
             "FATE",
             &Fate::Void {

@@ -10,7 +10,7 @@ use super::split;
 use crate::cli::args::RestoreArgs;
 use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, ProblemObject};
-use crate::cli::{exit, mongodb, opening, size, text, time};
+use crate::cli::{deployment, exit, opening, size, text, time};
 
 #[derive(Serialize)]
 struct SummaryObject {
@@ -39,9 +39,9 @@ pub fn run(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     if let Some(address) = args
         .target
         .to_str()
-        .filter(|target| mongodb::is_address(target))
+        .filter(|target| deployment::is_address(target))
     {
-        let address = mongodb::with_password(context, address)?;
+        let address = deployment::with_password(context, address)?;
         return super::restore_deployment::run(context, args, address);
     }
     if let Some(flag) = super::restore_deployment::first_given(&args.mongo) {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::cli::args::SnapshotArgs;
 use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, Git, ProblemObject, Work};
-use crate::cli::{exit, mongodb, opening, size, text, time};
+use crate::cli::{deployment, exit, opening, size, text, time};
 
 #[derive(Serialize)]
 struct SummaryObject {
@@ -177,8 +177,8 @@ fn input(context: &Context, args: &SnapshotArgs) -> Result<(Input, Vec<String>)>
     let mut paths: Vec<PathBuf> = Vec::new();
     for given in &args.paths {
         match given.to_str() {
-            Some(address) if mongodb::is_address(address) => {
-                databases.push(mongodb::with_password(context, address)?);
+            Some(address) if deployment::is_address(address) => {
+                databases.push(deployment::with_password(context, address)?);
             }
             _ => paths.push(given.into()),
         }

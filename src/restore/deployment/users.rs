@@ -3,7 +3,7 @@
 
 use super::report::CollectionReport;
 use super::{BATCH, Conflict, Item, Restore};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::Collection;
 use crate::source::mongo::server::code;
@@ -77,11 +77,9 @@ impl Restore<'_> {
                 .iter()
                 .map(|item| Document::whole(&item.bytes))
                 .collect::<Result<_>>()?;
-            for refused in target::insert(self.server, between, &documents, true)? {
-                return Err(crate::error::Error::new(
-                    crate::error::Kind::Failed,
-                    refused.why,
-                ));
+            let refused = target::insert(self.server, between, &documents, true)?;
+            if let Some(refused) = refused.into_iter().next() {
+                return Err(Error::new(Kind::Failed, refused.why));
             }
         }
         match target::merge_users(self.server, between.name, roles) {

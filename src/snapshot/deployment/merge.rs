@@ -70,13 +70,16 @@ fn chosen(runs: &[Run]) -> (usize, bool) {
     if deltas.len() > 1 && changed.saturating_mul(2) >= weight(base) {
         return (runs.len(), true);
     }
-    if deltas.len() < TOGETHER {
-        return (0, false);
-    }
     let size = |run: &Run| weight(run).max(1).ilog2() / 3;
-    let largest = deltas[..TOGETHER].iter().map(size).max();
-    let alike = deltas.iter().take_while(|run| Some(size(run)) <= largest);
-    (alike.count(), false)
+    for largest in 0..=u64::BITS / 3 {
+        // With them what is smaller and lies above, for it is newer.
+        let alike = deltas.iter().take_while(|run| size(run) <= largest);
+        let alike: Vec<u32> = alike.map(size).collect();
+        if alike.iter().filter(|size| **size == largest).count() >= TOGETHER {
+            return (alike.len(), false);
+        }
+    }
+    (0, false)
 }
 
 #[cfg(test)]
@@ -113,8 +116,10 @@ mod tests {
             (&[9, 9, 9, 9, 9, 9, 9, base], (0, false)),
             (&[9, 9, 9, 9, 9, 9, 9, 9, base], (8, false)),
             (&[9, 9, 9, 9, 9, 9, 9, 9, 90, base], (8, false)),
-            (&[90, 90, 90, 9, 90, 90, 90, 90, base], (8, false)),
+            (&[9, 9, 9, 9, 9, 9, 9, 90, base], (0, false)),
+            (&[90, 90, 90, 9, 90, 90, 90, 90, base], (0, false)),
             (&[9, 9, 90, 90, 90, 90, 90, 90, 90, 90, base], (10, false)),
+            (&[90, 9, 9, 9, 9, 9, 9, 9, 9, base], (0, false)),
         ] {
             assert_eq!(chosen(&runs(weights)), expected, "{weights:?}");
         }
