@@ -8,7 +8,11 @@ use duramen::source::mongo::oplog;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for entry in documents(data).map_while(Result::ok) {
         let _ = oplog::effects(entry, &mut |_| Ok(()));
-        let _ = (oplog::time(entry), oplog::previous(entry), oplog::is_part(entry));
+        let _ = (
+            oplog::time(entry),
+            oplog::previous(entry),
+            oplog::is_part(entry),
+        );
         let _ = document(entry, Style::Canonical);
         let _ = document(entry, Style::Relaxed);
     }
