@@ -4,22 +4,20 @@
 
 use super::levels::{Child, Levels};
 use super::put::Put;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::deployment::{CatalogueChild, CataloguePage, Collection};
 use crate::format::entry::PageRef;
 use crate::id::ChunkId;
-use crate::limits::{CATALOGUE_CUT_MASK, PAGE_BYTES_TARGET};
+use crate::limits::{CATALOGUE_CUT_MASK, CHUNK_BYTES_MAX, PAGE_BYTES_TARGET};
 use crate::repository::ChunkKind;
+
+/// What one collection may come to: a page that holds it alone is still a chunk.
+const COLLECTION_BYTES_MAX: usize = CHUNK_BYTES_MAX - 64;
 
 impl Child for CatalogueChild {
     fn id(&self) -> ChunkId {
         self.id
-    }
-
-    fn cut(&self, _: &dyn Put) -> u64 {
-        let [low, high, ..] = self.id.0;
-        u64::from(u16::from_le_bytes([low, high]))
     }
 
     fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self> {
@@ -55,6 +53,14 @@ pub fn store_catalogue(put: &mut dyn Put, collections: Vec<Collection>) -> Resul
     for collection in collections {
         collection.check()?;
         let bytes = codec::encode(&collection)?.len();
+        if bytes > COLLECTION_BYTES_MAX {
+            return Err(Error::new(
+                Kind::Limit,
+                format!("{bytes} bytes of options and indexes are more than can be stored of one"),
+            )
+            .subject(&collection.namespace)
+            .hint("leave it out with --ns-exclude"));
+        }
         if weight + bytes > PAGE_BYTES_TARGET {
             close(put, &mut open, &mut levels)?;
             weight = 0;

@@ -55,12 +55,6 @@ impl Child for RunChild {
         self.id
     }
 
-    /// By its id: what made the page below end is the end of its last key, and would end each page above it too.
-    fn cut(&self, _: &dyn Put) -> u64 {
-        let [low, high, ..] = self.id.0;
-        u64::from(u16::from_le_bytes([low, high]))
-    }
-
     fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self> {
         store_page(
             put,

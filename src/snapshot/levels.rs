@@ -12,14 +12,16 @@ pub trait Child: Sized {
     /// The page's chunk.
     fn id(&self) -> ChunkId;
 
-    /// The number that decides whether a page ends behind it.
-    fn cut(&self, put: &dyn Put) -> u64;
-
     /// Stores a branch page of these, at least one; what names that page one level above.
     ///
     /// # Errors
     /// Whatever `put` says.
     fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self>;
+}
+
+/// The number by which a page of ids ends: their own, which are hashes.
+pub fn cut(id: &ChunkId) -> u64 {
+    u64::from(u16::from_le_bytes([id.0[0], id.0[1]]))
 }
 
 /// Open branch pages; the first holds children that are leaves.
@@ -58,7 +60,8 @@ impl<C: Child> Levels<C> {
             });
         }
         let open = &mut self.0[level];
-        let full = ends(open.children.len() + 1, || child.cut(put));
+        // By its id: what made the page below end is the end of its last key, and would end each page above it too.
+        let full = ends(open.children.len() + 1, || cut(&child.id()));
         open.children.push(child);
         if full { self.flush(put, level) } else { Ok(()) }
     }
@@ -125,10 +128,6 @@ mod tests {
     impl Child for Page {
         fn id(&self) -> ChunkId {
             self.0
-        }
-
-        fn cut(&self, _: &dyn Put) -> u64 {
-            u64::from(self.0.0[0])
         }
 
         fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Building a file's content list, piece by piece: in the entry itself while it is short, in pages when it is long.
 
-use super::levels::{Child, Levels};
+use super::levels::{Child, Levels, cut};
 use super::pages::ends;
 use super::put::Put;
 use crate::error::Result;
@@ -26,20 +26,12 @@ impl Child for ListChild {
         self.id
     }
 
-    fn cut(&self, _: &dyn Put) -> u64 {
-        cut(&self.id)
-    }
-
     fn branch(children: Vec<Self>, put: &mut dyn Put) -> Result<Self> {
         let bytes = children.iter().map(|child| child.bytes).sum();
         let page = codec::encode(&ListPage::Branch(children))?;
         let id = put.put(ChunkKind::List, &page)?;
         Ok(Self { id, bytes })
     }
-}
-
-fn cut(id: &ChunkId) -> u64 {
-    u64::from(u16::from_le_bytes([id.0[0], id.0[1]]))
 }
 
 impl ListBuilder {

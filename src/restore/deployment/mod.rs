@@ -21,6 +21,7 @@ use crate::format::deployment::{Collection, CollectionKind, Deployment};
 use crate::format::document_key::{key, same_number};
 use crate::progress::Progress;
 use crate::repository::{Repository, Stored, key_of};
+use crate::source::mongo::answer::text;
 use crate::source::mongo::reading::{self, Patience, RawId, State};
 use crate::source::mongo::server::code;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
@@ -65,6 +66,12 @@ pub struct Wanted {
     /// Read nothing back.
     pub no_verify: bool,
 }
+
+/// More of the server's than this is looked at in two halves.
+const THERE_BYTES_MAX: usize = 48 << 20;
+
+/// Documents of the server by their keys.
+type There = HashMap<Vec<u8>, Vec<u8>>;
 
 struct Restore<'r> {
     repository: &'r Repository,
@@ -263,9 +270,16 @@ impl Restore<'_> {
         let bytes: usize = batch.iter().map(|item| item.bytes.len()).sum();
         let count = batch.len() as u64;
         let there = if empty {
-            HashMap::new()
+            Some(HashMap::new())
         } else {
-            self.there(into, &batch)?
+            self.there(into, &batch, THERE_BYTES_MAX)?
+        };
+        let Some(there) = there else {
+            // Ours are short and theirs are long.
+            let mut first = batch;
+            let second = first.split_off(first.len() / 2);
+            self.batch(own, into, empty, first, report)?;
+            return self.batch(own, into, empty, second, report);
         };
         let (mut new, mut changes): (Vec<Item>, Vec<(Item, Vec<u8>)>) = (Vec::new(), Vec::new());
         for item in batch {
@@ -289,7 +303,7 @@ impl Restore<'_> {
             for item in &new {
                 report.skipped.add(&item.id)?;
             }
-            let what = "a capped collection that is there takes nothing back: each document would drive out a live one";
+            let what = "a capped collection that is there takes nothing back: each document would drive out a live one; drop it to bring it back whole";
             if !report.problems.iter().any(|problem| problem == what) {
                 report.problems.push(what.into());
             }
@@ -301,8 +315,8 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Documents of the server by their keys, of the ids of these.
-    fn there(&self, into: Place<'_>, items: &[Item]) -> Result<HashMap<Vec<u8>, Vec<u8>>> {
+    /// Documents of the server by their keys, of the ids of these; none where they come to more than `most` bytes.
+    fn there(&self, into: Place<'_>, items: &[Item], most: usize) -> Result<Option<There>> {
         let ids: Vec<RawId> = items.iter().map(|item| item.id.clone()).collect();
         let mut patience = Patience::new(self.progress);
         let place = Collection {
@@ -315,13 +329,14 @@ impl Restore<'_> {
             runs: Vec::new(),
             extensions: Vec::new(),
         };
-        let most = usize::MAX;
         let found = reading::some(self.server, &place, &ids, State::Local, most, &mut patience)?;
-        found
-            .unwrap_or_default()
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let keyed = found
             .into_iter()
-            .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)))
-            .collect()
+            .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)));
+        keyed.collect::<Result<_>>().map(Some)
     }
 
     fn insert(
@@ -435,7 +450,8 @@ impl Restore<'_> {
         if self.wanted.dry_run || self.wanted.no_verify || written.is_empty() {
             return Ok(());
         }
-        let there = self.there(into, written)?;
+        // As long as ours, which are few enough.
+        let there = self.there(into, written, usize::MAX)?.unwrap_or_default();
         for item in written {
             if there.get(&item.key) == Some(&item.bytes) {
                 report.verified += 1;
@@ -474,10 +490,15 @@ impl Restore<'_> {
             }
             let expires = has(b"expireAfterSeconds")?;
             if expires && there.is_some() {
-                report.problems.push(
-                    "an index that lets documents expire was not made in a collection that is there: it would take live ones away"
-                        .into(),
-                );
+                let name = index
+                    .get(b"name")?
+                    .as_ref()
+                    .and_then(text)
+                    .unwrap_or_default();
+                report.problems.push(format!(
+                    "the index {name}, which lets documents expire, was not made in a collection that is there: it would \
+                     take live ones away"
+                ));
                 continue;
             }
             wanted.push((expires, has(b"unique")?, index));

@@ -29,8 +29,8 @@ impl Restore<'_> {
             wanted.push(Item::of(stored?)?);
         }
         // Users are few: all at once.
-        let there = match self.there(place, &wanted) {
-            Ok(there) => there,
+        let there = match self.there(place, &wanted, usize::MAX) {
+            Ok(there) => there.unwrap_or_default(),
             Err(error) => {
                 report.problems.push(format!(
                     "what is there cannot be seen, so nothing is changed: {}",
