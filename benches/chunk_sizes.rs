@@ -105,6 +105,7 @@ fn options(path: &Path) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
         databases: Vec::new(),
+        no_oplog: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

@@ -37,6 +37,7 @@ pub mod ops;
 pub mod pack;
 pub mod progress;
 pub mod repair;
+pub mod replay;
 pub mod repository;
 pub mod restore;
 pub mod retention;

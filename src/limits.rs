@@ -50,6 +50,8 @@ pub const ANSWER_BYTES_MAX: usize = 48_000_000;
 pub const NAMESPACE_BYTES_MAX: usize = 1024;
 /// *format*: runs of one collection.
 pub const RUNS_MAX: usize = 1024;
+/// Bytes of a slice's names: an address may name many hosts.
+pub const SLICE_WORDS_MAX: usize = 16 << 10;
 /// *format*: indexes of one collection. MongoDB's own limit is 64.
 pub const INDEXES_MAX: usize = 1024;
 
@@ -59,6 +61,10 @@ pub const INLINE_FILE_BYTES: usize = 256;
 pub const INLINE_XATTR_BYTES: usize = 256;
 /// A frame is closed once it holds this many raw bytes.
 pub const FRAME_BYTES_TARGET: usize = 2 << 20;
+/// The same of documents, which are looked up one by one.
+pub const DOCUMENTS_FRAME_BYTES: usize = 256 << 10;
+/// The same of the pages that name documents.
+pub const RUN_FRAME_BYTES: usize = 64 << 10;
 /// A pack is closed once it holds this many stored bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
 /// A segment is closed once it names this many chunks, so that reading one takes a few MiB; a pack's are never divided.

@@ -138,6 +138,15 @@ fn walked<'c>(
                     });
                     walk.pages(top.into_iter().collect())?;
                 }
+                SourceRecord::Oplog(slice) => {
+                    let top = slice.entries.map(|sorted| Waiting {
+                        page: sorted.root,
+                        kind: ChunkKind::Run,
+                        bytes: Some(sorted.bytes),
+                        place,
+                    });
+                    walk.pages(top.into_iter().collect())?;
+                }
             }
         }
         if walk.lacking > 0 {

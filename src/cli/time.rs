@@ -39,6 +39,11 @@ fn parse_in(text: &str, zone: &TimeZone) -> Result<Nanos> {
     Nanos::try_from(stamp.as_nanosecond()).map_err(|_| wrong("a time too far away"))
 }
 
+/// A cluster time of MongoDB as a time of day: seconds in the upper 32 bits.
+pub fn of_cluster(time: u64) -> Nanos {
+    Nanos::from((time >> 32) as u32) * 1_000_000_000
+}
+
 /// RFC 3339 in UTC with nine decimals, as everywhere in `--json`.
 pub fn rfc3339(time: Nanos) -> String {
     match Timestamp::from_nanosecond(time.into()) {

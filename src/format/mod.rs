@@ -19,5 +19,6 @@ pub mod placed;
 pub mod records;
 pub mod run;
 pub mod segment;
+pub mod slice;
 pub mod snapshot;
 pub mod wire;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::Deployment;
 use super::entry::{Entry, Node};
 use super::extension::{self, Extension};
+use super::slice::Slice;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, RepositoryId, SnapshotId};
@@ -140,6 +141,8 @@ pub enum SourceRecord {
     },
     /// A MongoDB deployment.
     Mongo(Box<Deployment>),
+    /// What happened to one between two moments.
+    Oplog(Box<Slice>),
 }
 
 /// Something that could not be read as it should be.
@@ -251,6 +254,7 @@ impl Snapshot {
                     _ => (0, 0),
                 },
                 SourceRecord::Mongo(deployment) => (deployment.documents, deployment.bytes),
+                SourceRecord::Oplog(_) => (0, 0),
             };
             extent.files = extent.files.saturating_add(files);
             extent.bytes = extent.bytes.saturating_add(bytes);
@@ -269,8 +273,23 @@ impl Snapshot {
     pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
         self.sources.iter().filter_map(|source| match source {
             SourceRecord::Mongo(deployment) => Some(&**deployment),
-            SourceRecord::Files { .. } => None,
+            SourceRecord::Files { .. } | SourceRecord::Oplog(_) => None,
         })
+    }
+
+    /// The stretches of oplogs in it.
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.sources.iter().filter_map(|source| match source {
+            SourceRecord::Oplog(slice) => Some(&**slice),
+            SourceRecord::Files { .. } | SourceRecord::Mongo(_) => None,
+        })
+    }
+
+    /// Whether it shows anything as it was at one time, rather than only what happened between two.
+    #[must_use]
+    pub fn shows(&self) -> bool {
+        let slice = |source: &SourceRecord| matches!(source, SourceRecord::Oplog(_));
+        !self.sources.iter().all(slice) || self.sources.is_empty()
     }
 
     /// The damaged snapshot that this one was made from by repair.
@@ -312,6 +331,10 @@ impl Snapshot {
                 SourceRecord::Files { root, .. } => root,
                 SourceRecord::Mongo(deployment) => {
                     deployment.check()?;
+                    continue;
+                }
+                SourceRecord::Oplog(slice) => {
+                    slice.check()?;
                     continue;
                 }
             };

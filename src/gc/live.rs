@@ -200,6 +200,10 @@ impl Live {
                     let top = deployment.catalogue;
                     waiting.extend(top.map(|page| (ChunkKind::Catalogue, page.id)));
                 }
+                SourceRecord::Oplog(slice) => {
+                    let entries = slice.entries.iter();
+                    waiting.extend(entries.map(|sorted| (ChunkKind::Run, sorted.root.id)));
+                }
             }
         }
     }

@@ -110,7 +110,7 @@ pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snaps
         },
     };
     if let Some(steps) = steps {
-        let snapshots = list(repository, filter)?;
+        let snapshots = shown(repository, filter)?;
         let found = snapshots
             .len()
             .checked_sub(steps.saturating_add(1))
@@ -121,13 +121,20 @@ pub fn one(repository: &Repository, name: &str, filter: &Filter) -> Result<Snaps
     }
     if let Some(text) = name.strip_prefix('@') {
         let at = time(text)?;
-        let snapshots = list(repository, filter)?;
+        let snapshots = shown(repository, filter)?;
         let found = snapshots.iter().rev().find(|snapshot| snapshot.time <= at);
         return found
             .cloned()
             .ok_or_else(|| missing("there is no snapshot as old as that"));
     }
     by_prefix(repository, name, filter)?.ok_or_else(|| missing("there is no such snapshot"))
+}
+
+/// Those that show anything: who says `latest` means no stretch of an oplog.
+fn shown(repository: &Repository, filter: &Filter) -> Result<Vec<Snapshot>> {
+    let mut snapshots = list(repository, filter)?;
+    snapshots.retain(Snapshot::shows);
+    Ok(snapshots)
 }
 
 /// The snapshot whose id begins so; whoever names a forgotten one by its id may still read it. Ids are the names of

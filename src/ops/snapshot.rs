@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::select;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-pub use crate::format::deployment::Moment;
+pub use crate::format::deployment::{Moment, Position};
 use crate::format::records::SessionPurpose;
 use crate::format::snapshot::{
     Counters, Features, GitState, PathBytes, Problem, Snapshot, SnapshotKind, SourceRecord, State,
@@ -18,7 +18,7 @@ use crate::repository::{Facts, Repository, Session, Standing, WriterOptions};
 pub use crate::retention::Shrunken;
 use crate::retention::{Candidate, judge};
 pub use crate::seal::Compression;
-use crate::snapshot::{TakeOptions, Taken, TakenDeployment, Trust, take, take_deployment};
+use crate::snapshot::{DeploymentOptions, TakeOptions, Taken, TakenDeployment, Trust, take, take_deployment};
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
 use crate::source::files::{FilesSource, LeftOut, absolute};
@@ -54,6 +54,8 @@ pub struct SnapshotOptions {
     pub databases: Vec<String>,
     /// Which collections of them; the database that an address names is taken alone.
     pub collections: Selection,
+    /// Keep nothing of what happened between two snapshots of them.
+    pub no_oplog: bool,
     /// What to leave out.
     pub excludes: Excludes,
     /// Which parent to compare with.
@@ -127,6 +129,8 @@ pub struct DeploymentSummary {
     pub collections_read: u64,
     /// Documents that were read.
     pub documents_read: u64,
+    /// Since when any moment can be had back by what was kept of the oplog.
+    pub recorded: Option<Position>,
 }
 
 /// A source with what is recorded of it.
@@ -209,7 +213,7 @@ fn attempt(
     let root = parent.as_ref().and_then(|parent| {
         parent.sources.iter().find_map(|source| match source {
             SourceRecord::Files { root, hints, .. } => Some(((**root).clone(), *hints)),
-            SourceRecord::Mongo(_) => None,
+            SourceRecord::Mongo(_) | SourceRecord::Oplog(_) => None,
         })
     });
     let take_options = TakeOptions {
@@ -249,9 +253,12 @@ fn attempt(
             repository,
             session,
             server,
-            &selection,
-            of_parent,
-            take_options.writer,
+            &DeploymentOptions {
+                selection: &selection,
+                parent: of_parent,
+                recorded: !options.no_oplog,
+                writer: take_options.writer,
+            },
             progress,
         )?;
         whole.deployment(server, taken);
@@ -449,6 +456,7 @@ impl Whole {
             collections_read,
             documents_read,
             relied,
+            slice,
         } = taken;
         for (all, own) in [
             (&mut self.counters.bytes_processed, counters.bytes_processed),
@@ -471,8 +479,10 @@ impl Whole {
             documents: deployment.documents,
             collections_read,
             documents_read,
+            recorded: slice.as_ref().map(|slice| slice.from),
         });
         self.sources.push(SourceRecord::Mongo(Box::new(deployment)));
+        self.sources.extend(slice.map(|slice| SourceRecord::Oplog(Box::new(slice))));
     }
 }
 

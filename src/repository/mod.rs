@@ -14,6 +14,7 @@ mod reader;
 mod recovery;
 mod ring;
 mod rules;
+mod scratch;
 mod session;
 mod sessions;
 mod slots;
@@ -23,7 +24,7 @@ mod tree;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use crate::format::frame::ChunkKind;
 pub use crate::format::keys::{RingSlot, SlotKind};
@@ -83,6 +84,7 @@ pub struct Repository {
     environment: Environment,
     unlocked: Arc<slots::Unlocked>,
     frames: FrameCache,
+    scratch: OnceLock<scratch::Scratch>,
     /// The rule that a simulation leaves out.
     #[cfg(test)]
     pub(crate) off: Option<Rule>,
@@ -169,6 +171,7 @@ impl Repository {
             environment,
             unlocked,
             frames: FrameCache::default(),
+            scratch: OnceLock::new(),
             #[cfg(test)]
             off: None,
         })

@@ -137,6 +137,11 @@ impl Repository {
     /// # Errors
     /// [`Kind::Damage`].
     pub fn read_chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>> {
+        if let Some(scratch) = self.scratch.get()
+            && let Some(bytes) = scratch.get(id)?
+        {
+            return Ok(bytes);
+        }
         let location = self.locate(id)?;
         self.read_place(kind, id, &location)
             .or_else(|error| self.read_elsewhere(kind, id, &location.frame).ok_or(error))

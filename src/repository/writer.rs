@@ -82,6 +82,8 @@ pub struct ChunkWriter {
     index: Arc<Index>,
     pending: Pending,
     gatherers: HashMap<ChunkKind, Gatherer>,
+    /// Bytes at which a frame of a class is closed.
+    frames: [(PackClass, usize); 2],
     relied: HashSet<PackId>,
     written: Written,
     jobs: Option<Jobs>,
@@ -106,6 +108,10 @@ impl ChunkWriter {
             index: repository.index.clone(),
             pending: Pending::default(),
             gatherers: HashMap::new(),
+            frames: [
+                (PackClass::Data, limits::FRAME_BYTES_TARGET),
+                (PackClass::Metadata, limits::FRAME_BYTES_TARGET),
+            ],
             relied: HashSet::new(),
             written: Written::default(),
             jobs: None,
@@ -152,6 +158,22 @@ impl ChunkWriter {
         Ok(writer)
     }
 
+    /// With smaller frames: documents are looked up one by one, and each look reads a whole frame.
+    #[must_use]
+    pub fn for_documents(mut self) -> Self {
+        self.frames = [
+            (PackClass::Data, limits::DOCUMENTS_FRAME_BYTES),
+            (PackClass::Metadata, limits::RUN_FRAME_BYTES),
+        ];
+        self
+    }
+
+    fn frame_bytes(&self, kind: ChunkKind) -> usize {
+        let own = |(class, _): &&(PackClass, usize)| *class == kind.class();
+        let found = self.frames.iter().find(own);
+        found.map_or(limits::FRAME_BYTES_TARGET, |(_, bytes)| *bytes)
+    }
+
     /// Stores a chunk unless it is there; true where it was new. Its id must be its own.
     ///
     /// # Errors
@@ -179,6 +201,7 @@ impl ChunkWriter {
         if self.jobs.is_none() {
             return Ok(true);
         }
+        let target = self.frame_bytes(kind);
         let gatherer = self.gatherers.entry(kind).or_default();
         gatherer.chunks.push(ChunkSpan {
             id,
@@ -188,10 +211,10 @@ impl ChunkWriter {
         if gatherer.raw.is_empty() {
             gatherer
                 .raw
-                .reserve_exact(limits::FRAME_BYTES_TARGET + (128 << 10));
+                .reserve_exact(target + (128 << 10));
         }
         gatherer.raw.extend_from_slice(bytes);
-        if gatherer.raw.len() >= limits::FRAME_BYTES_TARGET {
+        if gatherer.raw.len() >= target {
             self.close_frame(kind)?;
         }
         Ok(true)

@@ -76,6 +76,7 @@ fn take(
     let options = SnapshotOptions {
         input,
         databases: Vec::new(),
+        no_oplog: false,
         collections: Selection::default(),
         excludes: source.excludes.clone(),
         kind: source.kind,

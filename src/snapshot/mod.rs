@@ -18,18 +18,21 @@ mod put;
 mod read;
 mod sink;
 mod sorter;
+mod tail;
 
 use std::collections::HashSet;
 
 use crossbeam_channel::{Receiver, bounded};
 
 pub use catalogue::store_catalogue;
-pub use deployment::{TakenDeployment, take_deployment};
+pub use deployment::{DeploymentOptions, TakenDeployment, take_deployment};
 pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;
-pub use put::{Put, Putter};
+pub use put::{Put, Putter, ScratchPutter};
+pub use sorter::{Record, Sorter};
 pub use sink::Tree;
+pub use tail::{TailOptions, TakenSlice, next_end, take_slice};
 
 use crate::chunk::Cutter;
 use crate::error::{Error, Kind, Result};

@@ -16,6 +16,19 @@ pub trait Put {
     fn page_cut(&self, name: &[u8]) -> u64;
 }
 
+/// Holds chunks for this process alone ([`Repository::put_scratch`]).
+pub struct ScratchPutter<'r>(pub &'r Repository);
+
+impl Put for ScratchPutter<'_> {
+    fn put(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
+        self.0.put_scratch(kind, bytes)
+    }
+
+    fn page_cut(&self, name: &[u8]) -> u64 {
+        self.0.keys().page_cut(name)
+    }
+}
+
 /// The real one.
 pub struct Putter<'r> {
     /// For keys.

@@ -47,6 +47,7 @@ pub fn options(path: &Path) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
         databases: Vec::new(),
+        no_oplog: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

@@ -91,7 +91,11 @@ impl Lab {
     /// What a snapshot holds: the documents of each collection as the server gave them, sorted by their bytes but for
     /// capped ones.
     pub fn content(&self, snapshot: &Snapshot) -> Content {
-        let repository = self.open();
+        Self::content_of(&self.open(), snapshot)
+    }
+
+    /// The same, read by a repository that may have worked it out.
+    pub fn content_of(repository: &Repository, snapshot: &Snapshot) -> Content {
         let deployment = snapshot.deployments().next().unwrap();
         let mut content = Content::new();
         for collection in repository.collections(deployment) {
@@ -102,7 +106,7 @@ impl Lab {
             ) {
                 continue;
             }
-            let documents = documents(&repository, &collection);
+            let documents = documents(repository, &collection);
             if let Some(counted) = collection.documents {
                 assert_eq!(counted, documents.len() as u64, "{}", collection.namespace);
             }
@@ -151,6 +155,7 @@ pub fn options(address: &str) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(Vec::new()),
         databases: vec![address.to_owned()],
+        no_oplog: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

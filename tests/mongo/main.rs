@@ -13,6 +13,7 @@ mod support;
 mod again;
 mod capture;
 mod lab;
+mod moment;
 mod program;
 mod restore;
 mod writers;

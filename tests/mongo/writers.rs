@@ -4,12 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use duramen::format::snapshot::Snapshot;
+use duramen::ops::recorded::at_moment;
+use duramen::ops::restore_deployment::{self, Conflict, DeploymentRestoreOptions};
+use duramen::progress::Silent;
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::common::mongod::Mongod;
 use crate::common::random::Random;
 use crate::common::{rounds, seed};
-use crate::lab::{Lab, at, on_server, same};
+use crate::lab::{Content, Lab, at, on_server, same};
+use crate::moment::led_on;
 
 const ACCOUNTS: i32 = 400;
 const EACH: i64 = 1000;
@@ -94,7 +99,9 @@ fn sum(documents: &[Vec<u8>]) -> i64 {
 #[test]
 fn every_snapshot_is_the_deployment_at_its_time() {
     let mut random = Random::new(seed("every_snapshot_is_the_deployment_at_its_time"));
-    let (server, lab) = (Mongod::set(), Lab::new());
+    let (server, scratch, lab) = (Mongod::set(), Mongod::set(), Lab::new());
+    let mut before: Option<Snapshot> = None;
+    let mut times = Vec::new();
     for name in ["a", "b"] {
         let account = |id: i32| doc! { "_id": id, "balance": EACH };
         server.insert("bank", name, (0..ACCOUNTS).map(account).collect());
@@ -131,6 +138,15 @@ fn every_snapshot_is_the_deployment_at_its_time() {
                     };
                     assert!(current.iter().all(|each| of(each) == of(&current[0])));
                 }
+                restored(&lab, &snapshot, &scratch, &content);
+                // What was recorded since the one before leads to this one.
+                if let Some(before) = &before {
+                    let repository = lab.open();
+                    let led = led_on(&repository, before, &snapshot);
+                    same(&Lab::content_of(&repository, &led), &content);
+                }
+                times.push(i64::from(at(deployment).0));
+                before = Some(snapshot.clone());
                 println!("round {round}: {:?}", summary.deployments[0]);
                 thread::sleep(Duration::from_millis(random.below(300)));
             }
@@ -141,4 +157,29 @@ fn every_snapshot_is_the_deployment_at_its_time() {
         }
     });
     lab.check();
+    // Any second in between.
+    let (first, last) = (times[0], times[times.len() - 1]);
+    let repository = lab.open();
+    for _ in 0..rounds(4, 50) {
+        let second = first + random.below((last - first) as u64) as i64;
+        let snapshot = at_moment(&repository, &lab.latest(), second * 1_000_000_000, &Silent)
+            .unwrap_or_else(|error| panic!("{}", error.detail()));
+        let content = Lab::content_of(&repository, &snapshot);
+        assert_eq!(sum(&content["bank.a"]) + sum(&content["bank.b"]), all, "{second}");
+    }
+}
+
+/// The accounts come back to another server as they are in the snapshot.
+fn restored(lab: &Lab, snapshot: &Snapshot, scratch: &Mongod, content: &Content) {
+    let options = DeploymentRestoreOptions {
+        address: scratch.address_of("bank"),
+        conflict: Conflict::Overwrite,
+        ..DeploymentRestoreOptions::default()
+    };
+    scratch.run("bank", doc! { "dropDatabase": 1 });
+    let summary = restore_deployment::run(&lab.open(), snapshot, &options, &Silent).unwrap();
+    assert!(summary.is_well());
+    let mut bank = content.clone();
+    bank.retain(|namespace, _| namespace.starts_with("bank."));
+    same(&bank, &on_server(scratch, &["bank"], None));
 }

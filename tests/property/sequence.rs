@@ -161,6 +161,7 @@ impl Sequence {
         let options = SnapshotOptions {
             input: Input::Paths(vec![self.source.clone()]),
             databases: Vec::new(),
+            no_oplog: false,
             collections: Selection::default(),
             excludes: Excludes::default(),
             kind,

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "snapshot",
         "restore",
+        "replay",
         "gc",
         "check",
         "checkout",
@@ -45,6 +46,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("storage", "fs"),
     // One connection to MongoDB, whichever way the documents go.
     ("target", "source"),
+    // What was replayed becomes runs as what was taken does.
+    ("replay", "snapshot"),
     // A run tells of what failed.
     ("schedule", "alert"),
 ];

@@ -68,6 +68,17 @@ impl DocumentArgs {
     }
 }
 
+/// As it was when.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "MongoDB")]
+pub struct AtArgs {
+    /// As it was at the end of that second: worked out from the newest snapshot before and the recorded oplog
+    ///
+    /// SNAP only says of which replica set, usually latest. duramen timeline shows which moments can be had.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<Nanos>,
+}
+
 fn time(text: &str) -> Result<Nanos, String> {
     crate::cli::time::parse(text).map_err(|error| super::plain(&error))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use duramen::ops::export::ExportFormat;
 
-use super::{DocumentArgs, FilterArgs};
+use super::{AtArgs, DocumentArgs, FilterArgs};
 
 /// List what is in a snapshot
 #[derive(Debug, Args)]
@@ -32,6 +32,10 @@ pub struct LsArgs {
     #[arg(long, short = 'R')]
     pub recursive: bool,
 
+    /// As it was when.
+    #[command(flatten)]
+    pub at: AtArgs,
+
     /// Which one.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -55,6 +59,10 @@ pub struct CatArgs {
     /// Which snapshot, and which file in it
     #[arg(value_name = "SNAP:PATH")]
     pub snapshot: OsString,
+
+    /// As it was when.
+    #[command(flatten)]
+    pub at: AtArgs,
 
     /// Which documents.
     #[command(flatten)]

@@ -30,13 +30,14 @@ mod schedule;
 mod snapshot;
 mod snapshots;
 mod stats;
+mod tail;
 
 pub use annotate::{AnnotateArgs, TagArgs};
 pub use check::{CheckArgs, ScrubArgs};
 pub use checkout::{CheckoutArgs, UnmountArgs};
 pub use config::{ConfigArgs, ConfigCommand};
 pub use diff::DiffArgs;
-pub use documents::DocumentArgs;
+pub use documents::{AtArgs, DocumentArgs};
 pub use filter::FilterArgs;
 pub use find::FindArgs;
 pub use forget::{ForgetArgs, PRUNE_HOW};
@@ -53,6 +54,7 @@ pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, Wi
 pub use snapshot::SnapshotArgs;
 pub use snapshots::SnapshotsArgs;
 pub use stats::StatsArgs;
+pub use tail::{TailArgs, TimelineArgs};
 
 /// Snapshots of files: deduplicated, compressed, encrypted
 #[derive(Debug, Parser)]
@@ -177,6 +179,8 @@ pub enum Command {
     Init(InitArgs),
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
+    Tail(TailArgs),
+    Timeline(TimelineArgs),
     Restore(Box<RestoreArgs>),
     Checkout(CheckoutArgs),
     Unmount(UnmountArgs),

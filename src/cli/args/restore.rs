@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use duramen::ops::restore::Overwrite;
 
-use super::{DocumentArgs, FilterArgs};
+use super::{AtArgs, DocumentArgs, FilterArgs};
 
 /// Bring files, folders and MongoDB collections back
 #[derive(Debug, Args)]
@@ -29,6 +29,7 @@ use super::{DocumentArgs, FilterArgs};
         duramen restore 3f2a9c -t /mnt/new --verify\n  \
         duramen restore latest -t mongodb://localhost --ns-from 'shop.*' --ns-to 'shop_old.*'\n  \
         duramen restore latest:shop.quotes -t mongodb://localhost --id 1017 --conflict overwrite\n  \
+        duramen restore latest -t mongodb://localhost --at '2026-11-20 14:31:07'\n  \
         duramen restore latest -t mongodb://localhost --where status=open --since 2026-11-01 --date-field created -n"
 )]
 pub struct RestoreArgs {
@@ -124,6 +125,10 @@ pub struct MongoArgs {
     /// Bring users and roles back too; those that are there stay as they are, but for --conflict overwrite
     #[arg(long)]
     pub users: bool,
+
+    /// As it was when.
+    #[command(flatten)]
+    pub at: AtArgs,
 
     /// Which documents.
     #[command(flatten)]

@@ -108,6 +108,10 @@ pub struct SnapshotArgs {
     #[arg(long, help_heading = "MongoDB")]
     pub users: bool,
 
+    /// Keep nothing of what happened in MongoDB since the snapshot before: no second between the two can be had back
+    #[arg(long, help_heading = "MongoDB")]
+    pub no_oplog: bool,
+
     /// Tags for the snapshot, comma separated (repeatable)
     #[arg(long = "tag", value_name = "TAGS", value_delimiter = ',')]
     pub tags: Vec<String>,
@@ -173,7 +177,7 @@ impl From<KindArg> for SnapshotKind {
     }
 }
 
-fn level(text: &str) -> Result<Compression, String> {
+pub fn level(text: &str) -> Result<Compression, String> {
     duramen::ops::level::parse(text).map_err(|error| super::plain(&error))
 }
 

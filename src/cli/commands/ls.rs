@@ -12,7 +12,7 @@ use duramen::progress::Progress as _;
 use duramen::repository::Listed;
 use serde::Serialize;
 
-use super::split;
+use super::{at_moment, split};
 use crate::cli::args::LsArgs;
 use crate::cli::context::Context;
 use crate::cli::json::SnapshotObject;
@@ -27,6 +27,7 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
     let facts = repository.facts(&snapshot.id)?;
+    let snapshot = at_moment(&repository, snapshot, args.at.at, &reporter)?;
     reporter.finish();
     let terminal = context.environment.stdout_terminal;
     output::results(|out| {
@@ -45,7 +46,7 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
                 put(out, b"\n")
             }
         };
-        let of_files = !documents::are_meant(&snapshot, args.snapshot.as_bytes());
+        let of_files = args.at.at.is_none() && !documents::are_meant(&snapshot, args.snapshot.as_bytes());
         if of_files {
             look::ls(
                 &repository,

@@ -26,11 +26,31 @@ pub mod scrub;
 pub mod snapshot;
 pub mod snapshots;
 pub mod stats;
+pub mod tail;
+pub mod timeline;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use duramen::ops::select;
+use duramen::clock::Nanos;
+use duramen::error::Result;
+use duramen::format::snapshot::Snapshot;
+use duramen::ops::{recorded, select};
+use duramen::progress::Progress;
+use duramen::repository::Repository;
+
+/// The snapshot, or, where a moment is given, what it shows as it was then.
+fn at_moment(
+    repository: &Repository,
+    snapshot: Snapshot,
+    at: Option<Nanos>,
+    progress: &dyn Progress,
+) -> Result<Snapshot> {
+    match at {
+        Some(at) => recorded::at_moment(repository, &snapshot, at, progress),
+        None => Ok(snapshot),
+    }
+}
 
 /// `SNAP[:PATH]` as typed: the snapshot's name and the raw path.
 fn split(name: &OsStr) -> (String, Option<Vec<u8>>) {

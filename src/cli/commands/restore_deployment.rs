@@ -10,7 +10,7 @@ use duramen::ops::restore_deployment::{
 };
 use serde::Serialize;
 
-use super::split;
+use super::{at_moment, split};
 use crate::cli::args::{ConflictArg, MongoArgs, RestoreArgs};
 use crate::cli::context::{Context, usage};
 use crate::cli::{exit, opening, text, time};
@@ -99,6 +99,7 @@ pub fn first_given(args: &MongoArgs) -> Option<&'static str> {
         (!args.ns_from.is_empty(), "--ns-from"),
         (!args.ns_to.is_empty(), "--ns-to"),
         (args.users, "--users"),
+        (args.at.at.is_some(), "--at"),
         (args.conflict.is_some(), "--conflict"),
         (args.newest_field.is_some(), "--newest-field"),
         (args.no_indexes, "--no-indexes"),
@@ -143,10 +144,12 @@ pub fn run(context: &Context, args: RestoreArgs, address: String) -> Result<Exit
         )));
     }
     let (name, path) = split(&args.snapshot);
+    let at = args.mongo.at.at;
     let options = options(args.mongo, path, address, args.dry_run)?;
     let reporter = context.reporter("restore");
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
+    let snapshot = at_moment(&repository, snapshot, at, &reporter)?;
     let summary = restore_deployment::run(&repository, &snapshot, &options, &reporter)?;
     reporter.finish();
     context.tell(

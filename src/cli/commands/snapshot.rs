@@ -7,7 +7,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use duramen::clock::Nanos;
 use duramen::error::{Error, Result};
 use duramen::format::snapshot::State;
 use duramen::ops::snapshot::{
@@ -50,6 +49,8 @@ struct DeploymentObject {
     documents: u64,
     collections_read: u64,
     documents_read: u64,
+    /// Null where nothing was kept of the oplog.
+    recorded_since: Option<String>,
 }
 
 impl DeploymentObject {
@@ -60,19 +61,15 @@ impl DeploymentObject {
         };
         Self {
             address: own.address.clone(),
-            at: cluster_time.map(|time| time::rfc3339(seconds(time))),
+            at: cluster_time.map(|time| time::rfc3339(time::of_cluster(time))),
             cluster_time: cluster_time.map(|time| [(time >> 32) as u32, time as u32]),
             collections: own.collections,
             documents: own.documents,
             collections_read: own.collections_read,
             documents_read: own.documents_read,
+            recorded_since: own.recorded.map(|from| time::rfc3339(time::of_cluster(from.time))),
         }
     }
-}
-
-/// A cluster time as a time of day.
-fn seconds(cluster_time: u64) -> Nanos {
-    Nanos::from((cluster_time >> 32) as u32) * 1_000_000_000
 }
 
 /// Abnormally little, and what is normal (`null` for an empty source that never was anything else).
@@ -123,6 +120,7 @@ fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
             exclude: args.ns_exclude,
             users: args.users,
         },
+        no_oplog: args.no_oplog,
         excludes: Excludes {
             patterns: args.exclude,
             patterns_any_case: args.iexclude,
@@ -208,6 +206,7 @@ fn input(context: &Context, args: &SnapshotArgs) -> Result<(Input, Vec<String>)>
         (!args.ns_include.is_empty(), "--ns-include"),
         (!args.ns_exclude.is_empty(), "--ns-exclude"),
         (args.users, "--users"),
+        (args.no_oplog, "--no-oplog"),
     ];
     if let (true, Some((_, flag))) = (databases.is_empty(), mongo.iter().find(|(given, _)| *given))
     {
@@ -385,7 +384,7 @@ fn words(summary: &SnapshotSummary, dry_run: bool) -> String {
 /// What was done of a deployment.
 fn deployment_words(own: &DeploymentSummary) -> String {
     let when = match own.moment {
-        Moment::At(position) => format!("as at {}", time::local(seconds(position.time))),
+        Moment::At(position) => format!("as at {}", time::local(time::of_cluster(position.time))),
         Moment::Between { .. } => "not one point in time".into(),
     };
     format!(
@@ -395,7 +394,13 @@ fn deployment_words(own: &DeploymentSummary) -> String {
         text::plural(own.collections, "collection", "collections"),
         text::plural(own.documents_read, "document", "documents"),
         text::plural(own.collections_read, "collection", "collections"),
-    )
+    ) + &match own.recorded {
+        Some(from) => format!(
+            "           any second since {} can be had back\n",
+            time::local(time::of_cluster(from.time))
+        ),
+        None => String::new(),
+    }
 }
 
 /// How little there is, and what that means.

@@ -1,16 +1,15 @@
 //! Following the oplog: which documents of what is held were touched, and whether the catalogue changed.
 
-use std::collections::HashMap;
-
 use super::Capture;
+use super::parts::Parts;
 use crate::error::Result;
-use crate::format::bson::{Document, Element};
+use crate::format::bson::Element;
 use crate::format::deployment::Position;
 use crate::format::document_key::key;
 use crate::snapshot::sorter::Sorter;
 use crate::source::mongo::Selection;
 use crate::source::mongo::oplog::{self, Effect, How, Uuid};
-use crate::source::mongo::reading::{self, Patience, Stretch};
+use crate::source::mongo::reading::{self, Stretch};
 
 impl Capture<'_> {
     /// Follows it from behind `from` to `to`. `changed` becomes true where the catalogue changed after `since`, or something
@@ -25,13 +24,15 @@ impl Capture<'_> {
         let (server, progress, selection) = (self.server, self.progress, self.selection);
         let (session, repository) = (self.session, self.repository);
         let mut emptied = Vec::new();
-        // Of each part of a transaction that was met: the last one before it that was not, for it lies before `from`.
-        let mut parts: HashMap<u64, Option<u64>> = HashMap::new();
-        let mut earlier = Vec::new();
+        let mut parts = Parts::default();
         let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
+        let recorder = &mut self.recorder;
         let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
             session.renew_when_due(repository)?;
             let (time, part) = (oplog::time(entry)?, oplog::is_part(entry)?);
+            if let Some(recorder) = recorder {
+                recorder.hear(selection, entry)?;
+            }
             oplog::effects(entry, &mut |effect| {
                 match effect {
                     Effect::Touched { uuid, id, how } => {
@@ -48,30 +49,39 @@ impl Capture<'_> {
                         *changed |= time > since && concerns(selection, &namespace);
                     }
                     Effect::Emptied { uuid } => emptied.push((uuid, time)),
-                    Effect::Earlier { time: before } => {
-                        let unmet = parts.get(&before).copied().unwrap_or(Some(before));
-                        if part {
-                            parts.insert(time, unmet);
-                        } else {
-                            earlier.extend(unmet);
-                        }
-                    }
+                    Effect::Earlier { time: before } => parts.follows(time, part, before),
                 }
                 Ok(())
             })?;
             if part {
-                // Without a part before it, it is the first.
-                parts.entry(time).or_insert(None);
+                parts.is_part(time);
             }
             Ok(())
         })?;
         if stretch == Stretch::Gap {
             return Ok(stretch);
         }
-        for time in earlier {
-            if self.walk_back(time)? == Stretch::Gap {
-                return Ok(Stretch::Gap);
+        let (held, touched) = (&mut self.held, &mut self.touched);
+        let recorder = &mut self.recorder;
+        let rest = parts.rest(server, progress, &mut |entry| {
+            session.renew_when_due(repository)?;
+            if let Some(recorder) = recorder {
+                recorder.hear(selection, entry)?;
             }
+            oplog::effects(entry, &mut |effect| {
+                // No transaction writes to capped collections.
+                if let Effect::Touched { uuid, id, how } = effect
+                    && let Some(held) = held.get_mut(&uuid)
+                {
+                    // It comes behind what was done later, so what was first is not known.
+                    held.documents = None;
+                    touch(touched, &uuid, &id, how)?;
+                }
+                Ok(())
+            })
+        })?;
+        if rest == Stretch::Gap {
+            return Ok(rest);
         }
         for (uuid, time) in emptied {
             // Read anew in the next round, unless it was read after that.
@@ -85,39 +95,6 @@ impl Capture<'_> {
         self.capped.retain(|_, capped| !capped.is_lost());
         *changed |= self.capped.len() < before;
         Ok(stretch)
-    }
-
-    /// Back from a part of a transaction to its first one.
-    fn walk_back(&mut self, mut time: u64) -> Result<Stretch> {
-        loop {
-            self.go_on()?;
-            let mut patience = Patience::new(self.progress);
-            let entry = patience.until(|| reading::entry(self.server, time))?;
-            // What it touched nobody knows any more.
-            let Some(entry) = entry else {
-                return Ok(Stretch::Gap);
-            };
-            let entry = Document::whole(&entry)?;
-            // A retryable write before the transaction, in the same session.
-            if !oplog::is_part(entry)? {
-                return Ok(Stretch::Whole);
-            }
-            oplog::effects(entry, &mut |effect| {
-                // No transaction writes to capped collections.
-                if let Effect::Touched { uuid, id, how } = effect
-                    && let Some(held) = self.held.get_mut(&uuid)
-                {
-                    // It comes behind what was done later, so what was first is not known.
-                    held.documents = None;
-                    touch(&mut self.touched, &uuid, &id, how)?;
-                }
-                Ok(())
-            })?;
-            match oplog::previous(entry)? {
-                Some(before) => time = before,
-                None => return Ok(Stretch::Whole),
-            }
-        }
     }
 }
 

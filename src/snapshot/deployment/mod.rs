@@ -17,7 +17,9 @@ mod base;
 mod capped;
 mod follow;
 mod merge;
+mod parts;
 mod pass;
+mod record;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::DirBuilder;
@@ -33,6 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, Moment, Position};
 use crate::format::run::Run;
+use crate::format::slice::Slice;
 use crate::format::snapshot::Counters;
 use crate::id::PackId;
 use crate::progress::Progress;
@@ -42,12 +45,27 @@ use crate::source::mongo::reading::{self, Patience, State, Stretch};
 use crate::source::mongo::server::{Asked, Refusal, code};
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use capped::Capped;
+pub(super) use parts::Parts;
+pub(super) use record::{Recorder, scope};
 
 /// Rounds until the catalogue stands still.
 const ROUNDS_MAX: u32 = 50;
 /// More touched ids than this are read again before the time of the snapshot is chosen, so that the last reading is short:
 /// the server remembers five minutes.
 const TOUCHED_MAX: u64 = 200_000;
+
+/// How to take a deployment.
+#[derive(Clone, Copy)]
+pub struct DeploymentOptions<'o> {
+    /// Which collections.
+    pub selection: &'o Selection,
+    /// The deployment as a snapshot before holds it.
+    pub parent: Option<&'o Deployment>,
+    /// Whether what happened since the parent is kept too, entry by entry.
+    pub recorded: bool,
+    /// How chunks are written.
+    pub writer: WriterOptions,
+}
 
 /// What was taken; everything it refers to is durable.
 pub struct TakenDeployment {
@@ -61,6 +79,8 @@ pub struct TakenDeployment {
     pub documents_read: u64,
     /// Packs of others that look-ups relied on.
     pub relied: HashSet<PackId>,
+    /// What happened since the parent, where that is known.
+    pub slice: Option<Slice>,
 }
 
 /// What is known of a collection's documents so far.
@@ -82,6 +102,7 @@ struct Capture<'c> {
     session: &'c Session,
     server: &'c Server,
     selection: &'c Selection,
+    recorded: bool,
     progress: &'c dyn Progress,
     cutter: &'c Cutter,
     putter: Putter<'c>,
@@ -95,9 +116,10 @@ struct Capture<'c> {
     /// Runs of the parent's capped collections, in which what is still there has its place.
     before: HashMap<Uuid, Vec<Run>>,
     touched: Sorter,
+    recorder: Option<Recorder>,
 }
 
-/// Takes what `selection` takes of the server's deployment. `parent` is the deployment as a snapshot before holds it.
+/// Takes the server's deployment.
 ///
 /// # Errors
 /// Whatever the server or the storage says. Nothing of it is left half: without an error, all of it is there.
@@ -105,25 +127,24 @@ pub fn take_deployment(
     repository: &Repository,
     session: &Session,
     server: &Server,
-    selection: &Selection,
-    parent: Option<&Deployment>,
-    options: WriterOptions,
+    options: &DeploymentOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<TakenDeployment> {
-    let writer = ChunkWriter::new(repository, session, options)?;
+    let DeploymentOptions {
+        selection,
+        parent,
+        recorded,
+        writer,
+    } = *options;
+    let writer = ChunkWriter::new(repository, session, writer)?.for_documents();
     let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
-    // The first use of a repository comes before its cache is written.
-    let folder = repository.index().cache().map(Path::to_owned);
-    let made = |folder: &PathBuf| {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(folder).is_ok()
-    };
-    let folder = folder.filter(made);
+    let folder = folder(repository);
     let mut capture = Capture {
         repository,
         session,
         server,
         selection,
+        recorded,
         progress,
         cutter: &cutter,
         putter: Putter { repository, writer },
@@ -135,6 +156,7 @@ pub fn take_deployment(
         held: HashMap::new(),
         capped: HashMap::new(),
         before: HashMap::new(),
+        recorder: None,
     };
     let taken = match server.topology() {
         Topology::Sharded => Err(Error::new(
@@ -146,8 +168,9 @@ pub fn take_deployment(
         Topology::Alone => capture.alone(),
         Topology::Set(set) => capture.set(set, parent),
     };
-    let deployment = match taken {
-        Ok(deployment) => deployment,
+    let taken = taken.and_then(|deployment| Ok((capture.slice(&deployment)?, deployment)));
+    let (slice, deployment) = match taken {
+        Ok(taken) => taken,
         Err(error) => {
             if error.kind() == Kind::Interrupted {
                 // What has been read is kept; why that failed matters less than that it was interrupted.
@@ -169,6 +192,7 @@ pub fn take_deployment(
         collections_read,
         documents_read,
         relied,
+        slice,
     })
 }
 
@@ -233,7 +257,10 @@ impl Capture<'_> {
     fn set(&mut self, set: &str, parent: Option<&Deployment>) -> Result<Deployment> {
         let known = self.known(set, parent)?;
         let (mut here, mut known) = match known {
-            Some((at, known)) => (at, known),
+            Some((at, known)) => {
+                self.recorder = self.recorded.then(|| Recorder::new(at, self.folder.as_deref()));
+                (at, known)
+            }
             None => (
                 self.patient(|own| reading::newest(own.server))?,
                 HashMap::new(),
@@ -359,6 +386,7 @@ impl Capture<'_> {
         self.held.clear();
         self.capped.clear();
         self.touched = self.sorter();
+        self.recorder = None;
     }
 
     /// Brings what is held in line with what is listed: what is new is read, or taken from the parent, and what went is
@@ -476,6 +504,16 @@ impl Capture<'_> {
             extensions: Vec::new(),
         })
     }
+}
+
+/// Where what is too much for memory is laid down. The first use of a repository comes before its cache is written.
+pub(super) fn folder(repository: &Repository) -> Option<PathBuf> {
+    let folder = repository.index().cache().map(Path::to_owned);
+    let made = |folder: &PathBuf| {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(folder).is_ok()
+    };
+    folder.filter(made)
 }
 
 /// Whether the whole is looked at again rather than given up.

@@ -8,6 +8,7 @@ mod driver;
 #[cfg(not(feature = "mongodb"))]
 #[path = "no_driver.rs"]
 mod driver;
+pub mod operation;
 pub mod oplog;
 pub mod reading;
 pub mod select;

@@ -105,11 +105,11 @@ fn inner<'a>(document: Document<'a>, name: &[u8]) -> Result<Option<Document<'a>>
 }
 
 /// The collection that an operation belongs to.
-fn collection(operation: Document<'_>) -> Result<Option<Uuid>> {
+pub(super) fn collection(operation: Document<'_>) -> Result<Option<Uuid>> {
     Ok(operation.get(b"ui")?.as_ref().and_then(uuid_of))
 }
 
-fn uuid_of(element: &Element<'_>) -> Option<Uuid> {
+pub(crate) fn uuid_of(element: &Element<'_>) -> Option<Uuid> {
     let bytes = element.value.get(5..)?;
     (element.kind == kind::BINARY).then(|| bytes.try_into().ok())?
 }

@@ -133,6 +133,37 @@ pub fn newest(server: &Server) -> Asked<Position> {
     }
 }
 
+/// The newest such entry that is not newer than that time; none where the oplog begins later.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn newest_until(server: &Server, time: u64) -> Asked<Option<Position>> {
+    let until = Builder::new().timestamp("$lte", time);
+    let command = of_oplog()
+        .document("filter", Builder::new().document("ts", until))
+        .document("sort", Builder::new().int32("$natural", -1))
+        .int32("limit", 1)
+        .document("readConcern", Builder::new().string("level", "majority"));
+    let found = server.all("local", command)?;
+    let found = found.first().map(|entry| position(Document::whole(entry)?));
+    Ok(found.transpose()?)
+}
+
+/// The oldest entry of the oplog.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn oldest(server: &Server) -> Asked<Position> {
+    let command = of_oplog()
+        .document("sort", Builder::new().int32("$natural", 1))
+        .int32("limit", 1)
+        .document("readConcern", Builder::new().string("level", "majority"));
+    match server.all("local", command)?.first() {
+        Some(entry) => Ok(position(Document::whole(entry)?)?),
+        None => Err(Error::new(Kind::Failed, "the oplog is empty").into()),
+    }
+}
+
 /// The newest such entry, once it is not older than that time.
 ///
 /// # Errors

@@ -1,0 +1,195 @@
+//! What is known of one replica set: moments that snapshots show, and stretches of its oplog.
+
+use std::collections::BTreeMap;
+
+use super::select::{self, Filter};
+use crate::clock::Nanos;
+use crate::error::{Error, Kind, Result};
+use crate::format::deployment::{Moment, Position};
+use crate::format::slice::Slice;
+use crate::format::snapshot::{Snapshot, SourceRecord};
+use crate::id::SnapshotId;
+use crate::progress::Progress;
+use crate::replay::{last_moment, path, reach, replay};
+use crate::repository::Repository;
+
+/// What stands before the address in the path of a snapshot that holds nothing but a stretch of the oplog.
+const OPLOG: &str = "oplog:";
+
+/// What is known of the replica set at one address.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// Moments that snapshots show, oldest first.
+    pub moments: Vec<(Position, SnapshotId)>,
+    /// Stretches of the oplog, and the snapshots that hold them.
+    pub slices: Vec<(Slice, SnapshotId)>,
+}
+
+/// The name of a replica set, and its address.
+pub type SetName = (String, String);
+
+/// The path by which a snapshot of a stretch is told from those of the data.
+#[must_use]
+pub fn slice_path(address: &str) -> Vec<u8> {
+    format!("{OPLOG}{address}").into_bytes()
+}
+
+/// The address that the deployment of a snapshot was taken from.
+fn address(snapshot: &Snapshot) -> Option<String> {
+    let paths = snapshot.paths.iter().map(|path| path.0.as_slice());
+    let mut texts = paths.filter_map(|path| std::str::from_utf8(path).ok());
+    let is_address = |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
+    texts.find(is_address).map(str::to_owned)
+}
+
+/// The name of the replica set that a snapshot shows at one moment, and that moment.
+fn shown(snapshot: &Snapshot) -> Option<(SetName, Position)> {
+    let mut deployments = snapshot.deployments();
+    let (own, None) = (deployments.next()?, deployments.next()) else {
+        return None;
+    };
+    match own.moment {
+        Moment::At(at) => Some(((own.set.clone(), address(snapshot)?), at)),
+        Moment::Between { .. } => None,
+    }
+}
+
+/// All that these snapshots know, by set and address.
+#[must_use]
+pub fn recorded(snapshots: &[Snapshot]) -> BTreeMap<SetName, Recorded> {
+    let mut all: BTreeMap<SetName, Recorded> = BTreeMap::new();
+    for snapshot in snapshots {
+        if let Some((name, at)) = shown(snapshot) {
+            all.entry(name).or_default().moments.push((at, snapshot.id));
+        }
+        for slice in snapshot.slices() {
+            let name = (slice.set.clone(), slice.address.clone());
+            let own = all.entry(name).or_default();
+            own.slices.push((slice.clone(), snapshot.id));
+        }
+    }
+    for own in all.values_mut() {
+        own.moments.sort_by_key(|(at, _)| at.time);
+        own.slices.sort_by_key(|(slice, _)| slice.to.time);
+    }
+    all
+}
+
+impl Recorded {
+    /// The slices alone.
+    #[must_use]
+    pub fn stretches(&self) -> Vec<&Slice> {
+        self.slices.iter().map(|(slice, _)| slice).collect()
+    }
+
+    /// The newest entry that is known.
+    #[must_use]
+    pub fn newest(&self) -> Option<Position> {
+        let slices = self.slices.iter().map(|(slice, _)| slice.to);
+        let moments = self.moments.iter().map(|(at, _)| *at);
+        slices.chain(moments).max_by_key(|at| at.time)
+    }
+
+    /// From when to when any moment can be had, without gaps, in seconds; touching ones are one.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<(u64, u64)> {
+        let slices = self.stretches();
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (at, _) in &self.moments {
+            let (from, to) = (at.time >> 32, reach(&slices, *at).time >> 32);
+            match ranges.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => ranges.push((from, to)),
+            }
+        }
+        ranges
+    }
+}
+
+/// The replica set that `snapshot` shows, as it was at the end of the second of `at`: the newest snapshot of it before, with
+/// what was recorded since done to it. It can be read like any other, by this process alone.
+///
+/// # Errors
+/// [`Kind::NotFound`] where nothing leads to that moment; whatever [`replay`] says.
+pub fn at_moment(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    at: Nanos,
+    progress: &dyn Progress,
+) -> Result<Snapshot> {
+    let Some((name, _)) = shown(snapshot) else {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "only of a replica set can any moment be had, and this snapshot shows none",
+        )
+        .subject(snapshot.id.short()));
+    };
+    let snapshots = select::list(repository, &Filter::default())?;
+    let all = recorded(&snapshots);
+    let own = all.get(&name).cloned().unwrap_or_default();
+    let until = last_moment(at);
+    let slices = own.stretches();
+    let before = own.moments.iter().rev().filter(|(own, _)| own.time <= until);
+    let mut any = false;
+    for (from, id) in before {
+        any = true;
+        let Some(path) = path(&slices, *from, until) else {
+            continue;
+        };
+        let base = snapshots.iter().find(|snapshot| snapshot.id == *id);
+        let Some(mut base) = base.cloned() else {
+            continue;
+        };
+        progress.phase("replay");
+        let deployment = super::documents::only(&base)?;
+        let replayed = replay(repository, deployment, &path, until, progress)?;
+        for note in &replayed.notes {
+            progress.note(note);
+        }
+        base.sources = vec![SourceRecord::Mongo(Box::new(replayed.deployment))];
+        return Ok(base);
+    }
+    let what = match any {
+        false => "there is no snapshot as old as that moment",
+        true => "nothing that was recorded leads to that moment, or past it",
+    };
+    Err(Error::new(Kind::NotFound, what)
+        .hint("`duramen timeline` shows which moments can be had"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::slice::Scope;
+    use crate::id::SessionId;
+
+    fn at(seconds: u64) -> Position {
+        let proof = [0; 32];
+        let time = seconds << 32;
+        Position { time, proof }
+    }
+
+    #[test]
+    fn ranges_join_where_nothing_is_lacking_between_them() {
+        let id = SessionId([0; 16]);
+        let slice = |from: u64, to: u64| {
+            let slice = Slice {
+                set: String::new(),
+                address: String::new(),
+                server: String::new(),
+                from: at(from),
+                to: at(to),
+                scope: Scope::default(),
+                entries: None,
+                extensions: Vec::new(),
+            };
+            (slice, id)
+        };
+        let own = Recorded {
+            moments: [10, 20, 50, 90].map(|time| (at(time), id)).to_vec(),
+            slices: vec![slice(10, 20), slice(20, 40), slice(45, 60), slice(70, 80)],
+        };
+        assert_eq!(own.ranges(), [(10, 40), (50, 60), (90, 90)]);
+        assert_eq!(own.newest(), Some(at(90)));
+    }
+}

@@ -1,0 +1,264 @@
+//! A deployment at any moment: as a snapshot holds it, and then what the oplog says happened up to that moment, done to it
+//! here and not on any server.
+//!
+//! ```text
+//! slices -> transactions at their end -> operations -> sorted by collection and _id -> newest run of each collection
+//! ```
+//! What comes of it is a deployment like that of a snapshot, whose newest runs and whose catalogue are held for this process
+//! alone; so whatever reads snapshots (restore, ls, cat, diff) reads it. It needs no `applyOps` on a server, and works for
+//! one document as for all. A document that is changed and is not there is an error and never half a document, and so is an
+//! entry that is not the one that the snapshot says it went up to.
+
+mod catalogue;
+mod diff;
+mod documents;
+mod path;
+mod transactions;
+
+use std::collections::HashMap;
+
+use crate::chunk::Cutter;
+use crate::error::{Error, Kind, Result};
+use crate::format::bson::Document;
+use crate::format::deployment::{Deployment, Moment, Position};
+use crate::format::document_key::key;
+use crate::format::slice::{Slice, untimed};
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::snapshot::{ScratchPutter, Sorter, store_catalogue};
+use crate::source::mongo::operation::{self, Operation};
+use crate::source::mongo::oplog::{self, Uuid};
+use crate::source::mongo::Selection;
+use catalogue::Model;
+use documents::{Change, Documents};
+pub use path::{last_moment, path, reach};
+use transactions::{Transactions, is_noise};
+
+/// What came of it.
+pub struct Replayed {
+    /// The deployment at that moment.
+    pub deployment: Deployment,
+    /// What could not be had exactly, in words.
+    pub notes: Vec<String>,
+    /// Operations that were done.
+    pub operations: u64,
+}
+
+struct Replay<'r> {
+    repository: &'r Repository,
+    progress: &'r dyn Progress,
+    model: Model,
+    changes: Sorter,
+    /// Of each collection: changes that need to know what was before.
+    needing: HashMap<Uuid, u64>,
+    /// Changes before that number are void: all documents went.
+    emptied: HashMap<Uuid, u64>,
+    number: u64,
+}
+
+/// The selection that a slice was recorded with.
+fn selection(slice: &Slice) -> Selection {
+    Selection {
+        database: slice.scope.database.clone(),
+        within: None,
+        include: slice.scope.include.clone(),
+        exclude: slice.scope.exclude.clone(),
+        users: slice.scope.users,
+    }
+}
+
+/// The deployment after all that these slices, which lead on from it ([`path`]), say of the time up to and with `until`, a
+/// cluster time.
+///
+/// # Errors
+/// [`Kind::Unsupported`] for an entry that is not understood, [`Kind::Damage`] where the slices do not fit the deployment.
+pub fn replay(
+    repository: &Repository,
+    base: &Deployment,
+    slices: &[&Slice],
+    until: u64,
+    progress: &dyn Progress,
+) -> Result<Replayed> {
+    let Moment::At(at) = base.moment else {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "a snapshot that is not one point in time leads to no other",
+        ));
+    };
+    let collections = repository.collections(base).collect::<Result<Vec<_>>>()?;
+    let mut replay = Replay {
+        repository,
+        progress,
+        model: Model::new(collections),
+        changes: Sorter::new(repository.index().cache().filter(|folder| folder.is_dir())),
+        needing: HashMap::new(),
+        emptied: HashMap::new(),
+        number: 0,
+    };
+    let mut here = at;
+    let mut transactions = Transactions::default();
+    for slice in slices {
+        replay.slice(slice, here, until, &mut transactions)?;
+        here = slice.to;
+    }
+    let operations = replay.number;
+    let (collections, notes) = replay.finish()?;
+    let count = collections.len() as u64;
+    let mut putter = ScratchPutter(repository);
+    Ok(Replayed {
+        deployment: Deployment {
+            moment: Moment::At(Position {
+                time: until.min(here.time),
+                proof: here.proof,
+            }),
+            catalogue: store_catalogue(&mut putter, collections)?,
+            collections: count,
+            ..base.clone()
+        },
+        notes,
+        operations,
+    })
+}
+
+impl Replay<'_> {
+    /// What a slice says of the time behind `after` and up to `until`.
+    fn slice(
+        &mut self,
+        slice: &Slice,
+        after: Position,
+        until: u64,
+        transactions: &mut Transactions,
+    ) -> Result<()> {
+        let selection = selection(slice);
+        self.model.retain(&selection);
+        for stored in self.repository.collection(&[slice.run()]) {
+            self.progress.go_on()?;
+            let stored = stored?;
+            let entry = untimed(Document::whole(&stored.bytes)?)?;
+            let time = oplog::time(entry)?;
+            if time > until {
+                return Ok(());
+            }
+            if time == after.time && *blake3::hash(entry.bytes()).as_bytes() != after.proof {
+                return Err(Error::damage(
+                    "what was recorded of the oplog is of another history than the snapshot",
+                ));
+            }
+            self.progress.advance(1, entry.bytes().len() as u64);
+            for happened in transactions.hear(entry)? {
+                // Of what ended before only the parts were needed.
+                if time > after.time {
+                    operation::operations(Document::whole(&happened)?, &mut |own| {
+                        self.operation(&own, &selection)
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn operation(&mut self, own: &Operation<'_>, selection: &Selection) -> Result<()> {
+        if is_noise(own) {
+            return Ok(());
+        }
+        self.number += 1;
+        if own.op == b"c" {
+            let any = own.namespaces()?.into_iter().any(|(database, name)| {
+                selection.takes(&database, &name) || selection.takes_database(&database)
+            });
+            if any && let Some(uuid) = self.model.command(own, selection)? {
+                self.emptied.insert(uuid, self.number);
+            }
+            return Ok(());
+        }
+        if own.collection() == "system.views" {
+            return match selection.takes_database(own.database()) {
+                true => self.view(own, selection),
+                false => Ok(()),
+            };
+        }
+        let Some(uuid) = own.uuid else {
+            return Ok(());
+        };
+        if self.model.of(&uuid).is_none() {
+            return Ok(());
+        }
+        let named = match own.op {
+            b"u" => own.second,
+            _ => Some(own.body),
+        };
+        let id = match named {
+            Some(named) => named.get(b"_id")?,
+            None => None,
+        };
+        let id = id.ok_or_else(|| Error::damage("an oplog entry that names no _id"))?;
+        let change = match own.op {
+            b"i" => Change::Put(own.body.bytes()),
+            b"d" => Change::Delete,
+            b"u" => match (own.body.get(b"$v")?, own.body.get(b"diff")?) {
+                (Some(_), Some(diff)) => Change::Diff(diff.value),
+                (None, _) => Change::Replace(own.body.bytes()),
+                _ => return Err(unknown("an update of before MongoDB 5.0")),
+            },
+            other => return Err(unknown(&String::from_utf8_lossy(other))),
+        };
+        if matches!(change, Change::Diff(_) | Change::Replace(_)) {
+            *self.needing.entry(uuid).or_default() += 1;
+        }
+        let mut sorted = uuid.to_vec();
+        sorted.extend_from_slice(&key(&id));
+        let value = documents::encoded(self.number, &id, change);
+        self.changes.push(sorted, value)
+    }
+
+    /// A view, where that one is taken.
+    fn view(&mut self, own: &Operation<'_>, selection: &Selection) -> Result<()> {
+        let named = match own.op {
+            b"u" => own.second,
+            _ => Some(own.body),
+        };
+        let id = match named {
+            Some(named) => named.get(b"_id")?,
+            None => None,
+        };
+        let id = id.as_ref().and_then(crate::source::mongo::answer::text);
+        let id = id.unwrap_or_default();
+        let (database, name) = id.split_once('.').unwrap_or_default();
+        match selection.takes(database, name) {
+            true => self.model.view(own),
+            false => Ok(()),
+        }
+    }
+
+    /// All collections with what became of their documents.
+    fn finish(self) -> Result<(Vec<crate::format::deployment::Collection>, Vec<String>)> {
+        let Self {
+            repository,
+            progress,
+            model,
+            changes,
+            needing,
+            emptied,
+            ..
+        } = self;
+        let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+        let notes = model.notes.clone();
+        let mut collections = model.finish();
+        let mut documents = Documents {
+            repository,
+            progress,
+            cutter: &cutter,
+            needing: &needing,
+            emptied: &emptied,
+        };
+        documents.run(changes, &mut collections)?;
+        Ok((collections, notes))
+    }
+}
+
+fn unknown(what: &str) -> Error {
+    Error::new(
+        Kind::Unsupported,
+        format!("an oplog entry that this version cannot replay: {what}"),
+    )
+}
