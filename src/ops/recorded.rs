@@ -38,7 +38,8 @@ pub fn slice_path(address: &str) -> Vec<u8> {
 fn address(snapshot: &Snapshot) -> Option<String> {
     let paths = snapshot.paths.iter().map(|path| path.0.as_slice());
     let mut texts = paths.filter_map(|path| std::str::from_utf8(path).ok());
-    let is_address = |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
+    let is_address =
+        |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
     texts.find(is_address).map(str::to_owned)
 }
 
@@ -129,7 +130,11 @@ pub fn at_moment(
     let own = all.get(&name).cloned().unwrap_or_default();
     let until = last_moment(at);
     let slices = own.stretches();
-    let before = own.moments.iter().rev().filter(|(own, _)| own.time <= until);
+    let before = own
+        .moments
+        .iter()
+        .rev()
+        .filter(|(own, _)| own.time <= until);
     let mut any = false;
     for (from, id) in before {
         any = true;
@@ -153,8 +158,7 @@ pub fn at_moment(
         false => "there is no snapshot as old as that moment",
         true => "nothing that was recorded leads to that moment, or past it",
     };
-    Err(Error::new(Kind::NotFound, what)
-        .hint("`duramen timeline` shows which moments can be had"))
+    Err(Error::new(Kind::NotFound, what).hint("`duramen timeline` shows which moments can be had"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ use crate::repository::{Facts, Repository, Session, Standing, WriterOptions};
 pub use crate::retention::Shrunken;
 use crate::retention::{Candidate, judge};
 pub use crate::seal::Compression;
-use crate::snapshot::{DeploymentOptions, TakeOptions, Taken, TakenDeployment, Trust, take, take_deployment};
+use crate::snapshot::{
+    DeploymentOptions, TakeOptions, Taken, TakenDeployment, Trust, take, take_deployment,
+};
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
 use crate::source::files::{FilesSource, LeftOut, absolute};
@@ -482,7 +484,8 @@ impl Whole {
             recorded: slice.as_ref().map(|slice| slice.from),
         });
         self.sources.push(SourceRecord::Mongo(Box::new(deployment)));
-        self.sources.extend(slice.map(|slice| SourceRecord::Oplog(Box::new(slice))));
+        self.sources
+            .extend(slice.map(|slice| SourceRecord::Oplog(Box::new(slice))));
     }
 }
 

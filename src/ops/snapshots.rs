@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::recorded::{Recorded, SetName, recorded};
 use super::select::{self, Filter};
 use crate::clock::Nanos;
 use crate::error::{Error, Result};
+use crate::format::slice::Slice;
 use crate::format::snapshot::Snapshot;
 use crate::id::SnapshotId;
 use crate::repository::{Facts, Repository, Standing};
@@ -63,15 +65,40 @@ pub fn run(
     Ok((known, broken))
 }
 
+/// Of each replica set the time of the oldest snapshot that stays.
+fn oldest_bases(standing: &[(Snapshot, Facts)]) -> HashMap<SetName, u64> {
+    let living = standing
+        .iter()
+        .filter(|(_, facts)| facts.standing == Standing::Living)
+        .map(|(snapshot, _)| snapshot.clone());
+    let all = recorded(&living.collect::<Vec<_>>());
+    let oldest = |own: &Recorded| own.moments.first().map(|(at, _)| at.time);
+    all.iter()
+        .filter_map(|(name, own)| Some((name.clone(), oldest(own)?)))
+        .collect()
+}
+
+/// Whether a stretch of an oplog is of any use: there is an older snapshot to do it to.
+fn leads_on(bases: &HashMap<SetName, u64>, slice: &Slice) -> bool {
+    let name = (slice.set.clone(), slice.address.clone());
+    bases.get(&name).is_some_and(|base| *base < slice.to.time)
+}
+
 /// As retention sees them, in the same order.
 pub(super) fn candidates(
     standing: &[(Snapshot, Facts)],
     stored: &HashMap<SnapshotId, Nanos>,
 ) -> Vec<Candidate> {
+    let bases = oldest_bases(standing);
     standing
         .iter()
         .map(|(snapshot, facts)| {
             let mut candidate = Candidate::of(snapshot, facts.tags(snapshot));
+            if !snapshot.shows() && snapshot.slices().any(|slice| leads_on(&bases, slice)) {
+                candidate
+                    .pinned
+                    .push("leads on from an older snapshot to any second".into());
+            }
             candidate.stored = stored.get(&snapshot.id).copied();
             let holds = facts.holds.iter().map(|(_, why)| format!("held: {why}"));
             candidate.pinned.extend(holds);

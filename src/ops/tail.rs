@@ -11,9 +11,7 @@ use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::deployment::Position;
 use crate::format::records::SessionPurpose;
-use crate::format::snapshot::{
-    Features, PathBytes, Snapshot, SnapshotKind, SourceRecord, State,
-};
+use crate::format::snapshot::{Features, PathBytes, Snapshot, SnapshotKind, SourceRecord, State};
 use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::repository::{Repository, WriterOptions};
@@ -95,7 +93,14 @@ pub fn run(
     loop {
         let to = next_end(&server, here, STRETCH, progress)?;
         if to.time > here.time {
-            let taken = stretch(repository, &server, options, &selection, (here, to), progress)?;
+            let taken = stretch(
+                repository,
+                &server,
+                options,
+                &selection,
+                (here, to),
+                progress,
+            )?;
             let Some((id, taken)) = taken else {
                 progress.problem(
                     &Error::new(

@@ -37,7 +37,9 @@ pub struct Timeline {
 }
 
 fn nanos(seconds: u64) -> Nanos {
-    Nanos::try_from(seconds).unwrap_or(Nanos::MAX).saturating_mul(1_000_000_000)
+    Nanos::try_from(seconds)
+        .unwrap_or(Nanos::MAX)
+        .saturating_mul(1_000_000_000)
 }
 
 /// The timelines of all replica sets in the snapshots that the filter keeps, and the records that cannot be read.

@@ -183,7 +183,12 @@ impl Model {
         let takes = selection.takes(operation.database(), &name);
         match command {
             b"create" if takes => self.create(&namespace, operation.uuid, body)?,
-            b"create" | b"dropDatabase" | b"dbCheck" => {}
+            b"create" | b"dbCheck" => {}
+            b"dropDatabase" => self.drop_within(operation.database(), &|_| true),
+            // All of them at once.
+            b"drop" if name == "system.views" => {
+                self.drop_within(operation.database(), &|own| own.uuid.is_none());
+            }
             b"startIndexBuild" | b"abortIndexBuild" => {}
             b"drop" => {
                 if let Some(uuid) = operation.uuid {
@@ -217,7 +222,9 @@ impl Model {
                     let is_id = |index: &RawDocument| name_of(index).as_deref() == Some("_id_");
                     match gone.as_deref() {
                         Some("*") => own.indexes.retain(is_id),
-                        gone => own.indexes.retain(|index| name_of(index).as_deref() != gone),
+                        gone => own
+                            .indexes
+                            .retain(|index| name_of(index).as_deref() != gone),
                     }
                 }
             }
@@ -233,6 +240,17 @@ impl Model {
             }
         }
         Ok(None)
+    }
+
+    fn drop_within(&mut self, database: &str, which: &dyn Fn(&Collection) -> bool) {
+        let all = self.collections.values();
+        let gone: Vec<String> = all
+            .filter(|own| own.database() == database && which(own))
+            .map(|own| own.namespace.clone())
+            .collect();
+        for namespace in gone {
+            self.take(&namespace);
+        }
     }
 
     fn create(&mut self, namespace: &str, uuid: Option<Uuid>, body: Document<'_>) -> Result<()> {
@@ -255,11 +273,7 @@ impl Model {
         Ok(())
     }
 
-    fn rename(
-        &mut self,
-        operation: &Operation<'_>,
-        selection: &Selection,
-    ) -> Result<Option<Uuid>> {
+    fn rename(&mut self, operation: &Operation<'_>, selection: &Selection) -> Result<Option<Uuid>> {
         let to = word(operation.body, "to")?.unwrap_or_default();
         let target = element(operation.body, "dropTarget")?;
         let target = target.as_ref().and_then(uuid_of);
@@ -270,12 +284,20 @@ impl Model {
         }
         let (database, name) = to.split_once('.').unwrap_or_default();
         let takes = selection.takes(database, name);
-        let from = operation.uuid.and_then(|uuid| self.names.get(&uuid).cloned());
+        let from = operation
+            .uuid
+            .and_then(|uuid| self.names.get(&uuid).cloned());
         match from.and_then(|from| self.take(&from)) {
             Some(own) if takes => {
                 self.take(&to);
+                let stays = element(operation.body, "stayTemp")?;
+                let options = match stays.is_some_and(|stays| stays.value == [1]) {
+                    true => own.options,
+                    false => with(Document::whole(&own.options)?, b"temp", None)?,
+                };
                 self.put(Collection {
                     namespace: to,
+                    options,
                     ..own
                 });
             }
@@ -333,7 +355,7 @@ fn modify(own: &mut Collection, body: Document<'_>) -> Result<()> {
                 modify_index(own, Document::whole(field.value)?)?;
                 continue;
             }
-            b"cappedSize" => b"size",
+            b"cappedSize" => &b"size"[..],
             b"cappedMax" => b"max",
             name => name,
         };
@@ -341,6 +363,19 @@ fn modify(own: &mut Collection, body: Document<'_>) -> Result<()> {
             || field.kind == kind::STRING && name == b"expireAfterSeconds";
         let to = (!gone).then_some((field.kind, field.value));
         own.options = with(Document::whole(&own.options)?, name, to)?;
+    }
+    // The server writes out what a validator has where nobody said.
+    let about = |name: &str| element(body, name).map(|found| found.is_some());
+    if about("validator")? || about("validationLevel")? || about("validationAction")? {
+        for (name, default) in [("validationLevel", "strict"), ("validationAction", "error")] {
+            let options = Document::whole(&own.options)?;
+            if element(options, name)?.is_none() {
+                let default = Builder::new().string(name, default).finish();
+                if let Some(field) = element(Document::whole(&default)?, name)? {
+                    own.options = with(options, field.name, Some((field.kind, field.value)))?;
+                }
+            }
+        }
     }
     Ok(())
 }

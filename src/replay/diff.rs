@@ -185,6 +185,31 @@ fn number(element: &Element<'_>) -> Option<usize> {
     (number < VALUES_MAX).then_some(number)
 }
 
+/// The document as the server stores it: its `_id` comes first, wherever a replacement of the whole has it.
+///
+/// # Errors
+/// [`Kind::Damage`] where it is no document.
+pub fn id_first(document: Document<'_>) -> Result<Vec<u8>> {
+    let first = document.elements().next().transpose()?;
+    let id = document.get(b"_id")?;
+    let (Some(first), Some(id)) = (first, id) else {
+        return Ok(document.bytes().to_vec());
+    };
+    if first.name == b"_id" {
+        return Ok(document.bytes().to_vec());
+    }
+    let mut after = Builder::new().raw(id.kind, id.name, id.value);
+    let mut passed = false;
+    for element in document.elements() {
+        let element = element?;
+        if element.name == b"_id" && !std::mem::replace(&mut passed, true) {
+            continue;
+        }
+        after = after.raw(element.kind, element.name, element.value);
+    }
+    Ok(after.finish())
+}
+
 /// The document with one field of the top level changed where it stands, added at its end, or, with no value, taken away.
 ///
 /// # Errors
@@ -262,7 +287,10 @@ mod tests {
             )
             .document(
                 "sl",
-                Builder::new().boolean("a", true).int32("u1", 8).int32("u5", 6),
+                Builder::new()
+                    .boolean("a", true)
+                    .int32("u1", 8)
+                    .int32("u5", 6),
             )
             .document("sn", Builder::new().boolean("a", true).int32("l", 0));
         let null = [
@@ -278,10 +306,8 @@ mod tests {
             .document("o", of(&[("x", 9), ("y", 2)]))
             .array("l", values);
         assert_eq!(applied(before(), diff).unwrap(), after.finish());
-        let shorter = Builder::new().document(
-            "sl",
-            Builder::new().boolean("a", true).int32("l", 1),
-        );
+        let shorter =
+            Builder::new().document("sl", Builder::new().boolean("a", true).int32("l", 1));
         let after = applied(before(), shorter).unwrap();
         let held = Document::whole(&after).unwrap().get(b"l").unwrap().unwrap();
         assert_eq!(held.value, list(&[1]));
@@ -301,10 +327,23 @@ mod tests {
             ),
         ] {
             let before = Builder::new().raw(kind::ARRAY, b"l", &list(&[1]));
-            assert_eq!(
-                applied(before, diff).unwrap_err().kind(),
-                Kind::Unsupported
-            );
+            assert_eq!(applied(before, diff).unwrap_err().kind(), Kind::Unsupported);
+        }
+    }
+
+    #[test]
+    fn the_id_comes_first() {
+        for (own, stored) in [
+            (
+                &[("a", 1), ("_id", 2), ("b", 3)][..],
+                &[("_id", 2), ("a", 1), ("b", 3)][..],
+            ),
+            (&[("_id", 2), ("a", 1)], &[("_id", 2), ("a", 1)]),
+            (&[("a", 1)], &[("a", 1)]),
+        ] {
+            let own = of(own).finish();
+            let after = id_first(Document::whole(&own).unwrap()).unwrap();
+            assert_eq!(after, of(stored).finish());
         }
     }
 
@@ -314,7 +353,10 @@ mod tests {
         let own = Document::whole(&own).unwrap();
         let nine = 9i32.to_le_bytes();
         let to = Some((kind::INT32, &nine[..]));
-        assert_eq!(with(own, b"a", to).unwrap(), of(&[("a", 9), ("b", 2)]).finish());
+        assert_eq!(
+            with(own, b"a", to).unwrap(),
+            of(&[("a", 9), ("b", 2)]).finish()
+        );
         assert_eq!(
             with(own, b"c", to).unwrap(),
             of(&[("a", 1), ("b", 2), ("c", 9)]).finish()

@@ -152,7 +152,7 @@ fn after(
                 if !matches!(known, Some(Some(_))) {
                     came = number;
                 }
-                Some(body.to_vec())
+                Some(diff::id_first(Document::whole(body)?)?)
             }
             Change::Delete => None,
             Change::Replace(_) | Change::Diff(_) => {
@@ -162,8 +162,10 @@ fn after(
                 };
                 let own = own.ok_or_else(missing)?;
                 Some(match change {
-                    Change::Diff(diff) => diff::apply(Document::whole(&own)?, Document::whole(diff)?)?,
-                    Change::Replace(body) => body.to_vec(),
+                    Change::Diff(diff) => {
+                        diff::apply(Document::whole(&own)?, Document::whole(diff)?)?
+                    }
+                    Change::Replace(body) => diff::id_first(Document::whole(body)?)?,
                     _ => own,
                 })
             }
@@ -292,11 +294,12 @@ impl Documents<'_> {
         let mut documents = RunBuilder::new(self.cutter);
         let mut came = Vec::new();
         let mut behind = 0;
-        let push = |builder: &mut RunBuilder<'_>, putter: &mut ScratchPutter<'_>, place, bytes: &[u8]| {
-            let placed = placed(place, Document::whole(bytes)?);
-            let placed = Document::whole(&placed)?;
-            builder.push(putter, key_of(placed)?, placed)
-        };
+        let push =
+            |builder: &mut RunBuilder<'_>, putter: &mut ScratchPutter<'_>, place, bytes: &[u8]| {
+                let placed = placed(place, Document::whole(bytes)?);
+                let placed = Document::whole(&placed)?;
+                builder.push(putter, key_of(placed)?, placed)
+            };
         for stored in self.repository.collection(&own.runs) {
             self.progress.go_on()?;
             let stored = stored?;
@@ -403,27 +406,34 @@ mod tests {
         let (delete, diff) = (change(5, Change::Delete), change(6, Change::Diff(&diff)));
         let none = || Ok(None);
         let held = || Ok(Some(of(1)));
-        let done = |changes: &[Vec<u8>], void, mut before: Box<dyn FnMut() -> Result<Option<Vec<u8>>>>| {
-            after(changes, void, &mut *before)
-        };
+        let done =
+            |changes: &[Vec<u8>], void, mut before: Box<dyn FnMut() -> Result<Option<Vec<u8>>>>| {
+                after(changes, void, &mut *before)
+            };
         assert_eq!(
             done(&[put(1), diff.clone()], 0, Box::new(none)).unwrap(),
             (Some(of(9)), 1)
         );
         assert_eq!(
-            done(&[diff.clone()], 0, Box::new(held)).unwrap(),
+            done(std::slice::from_ref(&diff), 0, Box::new(held)).unwrap(),
             (Some(of(9)), 0)
         );
         let replace = change(7, Change::Replace(&two));
         assert_eq!(
-            done(&[replace.clone()], 0, Box::new(held)).unwrap(),
+            done(std::slice::from_ref(&replace), 0, Box::new(held)).unwrap(),
             (Some(of(2)), 0)
         );
         assert_eq!(
-            done(&[put(1), delete.clone()], 0, Box::new(held)).unwrap().0,
+            done(&[put(1), delete.clone()], 0, Box::new(held))
+                .unwrap()
+                .0,
             None
         );
-        for lost in [vec![delete, diff.clone()], vec![diff.clone()], vec![replace]] {
+        for lost in [
+            vec![delete, diff.clone()],
+            vec![diff.clone()],
+            vec![replace],
+        ] {
             let failed = done(&lost, 0, Box::new(none)).unwrap_err();
             assert_eq!(failed.kind(), Kind::Damage);
         }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::format::bson::Document;
-use crate::source::mongo::oplog;
 use crate::source::mongo::operation::Operation;
+use crate::source::mongo::oplog;
 
 /// Session and number of a transaction.
 type Name = (Vec<u8>, Vec<u8>);
@@ -53,7 +53,9 @@ impl Transactions {
 
 /// The command that an entry is.
 fn command<'a>(entry: Document<'a>) -> Result<Option<&'a [u8]>> {
-    let is = entry.get(b"op")?.is_some_and(|op| op.value == b"\x02\0\0\0c\0");
+    let is = entry
+        .get(b"op")?
+        .is_some_and(|op| op.value == b"\x02\0\0\0c\0");
     let body = entry.get(b"o")?.filter(|_| is);
     let Some(body) = body else {
         return Ok(None);
@@ -91,9 +93,9 @@ mod tests {
         let mut hear = |entry: &[u8]| transactions.hear(Document::whole(entry).unwrap()).unwrap();
         assert!(hear(&first).is_empty() && hear(&first).is_empty() && hear(&second).is_empty());
         let other = entry(2, operations(9));
-        assert_eq!(hear(&other), [other.clone()]);
+        assert_eq!(hear(&other), std::slice::from_ref(&other));
         assert_eq!(hear(&end), [first, second, end.clone()]);
-        assert_eq!(hear(&end), [end.clone()]);
+        assert_eq!(hear(&end), std::slice::from_ref(&end));
         let prepared = entry(3, operations(1).boolean("prepare", true));
         assert!(hear(&prepared).is_empty());
         assert!(hear(&entry(3, Builder::new().int32("abortTransaction", 1))).is_empty());

@@ -209,9 +209,7 @@ impl ChunkWriter {
             len: bytes.len() as u32,
         });
         if gatherer.raw.is_empty() {
-            gatherer
-                .raw
-                .reserve_exact(target + (128 << 10));
+            gatherer.raw.reserve_exact(target + (128 << 10));
         }
         gatherer.raw.extend_from_slice(bytes);
         if gatherer.raw.len() >= target {

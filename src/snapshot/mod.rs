@@ -30,8 +30,8 @@ pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;
 pub use put::{Put, Putter, ScratchPutter};
-pub use sorter::{Record, Sorter};
 pub use sink::Tree;
+pub use sorter::{Record, Sorter};
 pub use tail::{TailOptions, TakenSlice, next_end, take_slice};
 
 use crate::chunk::Cutter;

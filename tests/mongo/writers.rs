@@ -165,7 +165,11 @@ fn every_snapshot_is_the_deployment_at_its_time() {
         let snapshot = at_moment(&repository, &lab.latest(), second * 1_000_000_000, &Silent)
             .unwrap_or_else(|error| panic!("{}", error.detail()));
         let content = Lab::content_of(&repository, &snapshot);
-        assert_eq!(sum(&content["bank.a"]) + sum(&content["bank.b"]), all, "{second}");
+        assert_eq!(
+            sum(&content["bank.a"]) + sum(&content["bank.b"]),
+            all,
+            "{second}"
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 """Deployments: the catalogue, and what runs of documents come to together; written from format-spec/deployment.md and documents.md alone."""
 import heapq
 
+import blake3
+
 import documents
 from records import CATALOGUE_PAGE, RUN_PAGE, Damage, decode
 
@@ -115,3 +117,15 @@ def content(repository, collection):
             (kind, _, _), (_, name, document) = elements(document)
             must(kind == 0x12 and name == b"d", "a document of a capped collection without its place")
         yield document
+
+
+def check_slice(repository, slice_):
+    """Entries of an oplog, each under its own time, and the last one the entry that the slice says it ends with."""
+    for _, _, document in stored(repository, slice_["entries"], 0):
+        (kind, id_, time), (inner, name, entry) = elements(document)
+        must((kind, id_, inner, name) == (0x11, b"_id", 0x03, b"e"), "a slice that holds no entry")
+        own = [value for _, field, value in elements(entry) if field == b"ts"]
+        must(own == [time], "an entry under another time than its own")
+        must(int.from_bytes(time, "little") <= slice_["to"]["time"], "an entry behind the end of its slice")
+        if int.from_bytes(time, "little") == slice_["to"]["time"]:
+            must(blake3.blake3(entry).digest() == slice_["to"]["proof"], "a slice that ends with another entry")

@@ -473,6 +473,9 @@ def verify(repository):
                     count = sum(1 for _ in deployment.content(repository, collection))
                     must(collection["documents"] in (None, count), f"{collection['namespace']}: not as many documents as were counted")
                 continue
+            if "Oplog" in source:
+                deployment.check_slice(repository, source["Oplog"])
+                continue
             repository.check_hints(source["Files"]["root"]["node"]["Directory"], source["Files"]["hints"])
     print(json.dumps({"snapshots": sum("Committed" in fate for fate in repository.fates.values()), "packs": len(repository.names("packs")),
                       "chunks": chunks, "entries": entries, "cut": cut}))

@@ -180,7 +180,9 @@ CATALOGUE_PAGE = enum(("Leaf", seq(COLLECTION)), ("Branch", seq(record(first=str
 COUNTERS = record(**{name: u64 for name in (
     "files_new files_changed files_unmodified dirs_new dirs_changed dirs_unmodified bytes_processed bytes_read data_chunks "
     "tree_chunks data_added data_added_packed").split()})
-SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))), ("Mongo", DEPLOYMENT))
+SLICE = record(set=string, address=string, server=string, **{"from": POSITION}, to=POSITION,
+               scope=record(database=opt(string), include=seq(string), exclude=seq(string), users=boolean), entries=opt(SORTED), extensions=EXTENSIONS)
+SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))), ("Mongo", DEPLOYMENT), ("Oplog", SLICE))
 SNAPSHOT = record(
     id=ID16, repository=ID32, features=FEATURES, time=i64, started=i64, finished=i64, kind=enum("Full", "Incremental", "Differential"), parent=opt(ID16),
     host=string, user=string, tags=seq(string), paths=seq(bytestring), excludes=seq(string), sources=seq(SOURCE),

@@ -7,6 +7,7 @@ use duramen::format::deployment::{
 use duramen::format::entry::PageRef;
 use duramen::format::extension::Extension;
 use duramen::format::run::{Run, Sorted};
+use duramen::format::slice::{Scope, Slice};
 use duramen::format::snapshot::SourceRecord;
 use duramen::id::ChunkId;
 
@@ -36,7 +37,7 @@ fn deployment(moment: Moment) -> Deployment {
     }
 }
 
-/// Two deployments and no files.
+/// Two deployments, what happened to one of them, and no files.
 pub fn sources() -> Vec<SourceRecord> {
     let at = Position {
         time: 1_795_240_800 << 32 | 7,
@@ -46,9 +47,35 @@ pub fn sources() -> Vec<SourceRecord> {
         from: 1_795_240_800_000_000_000,
         to: 1_795_240_801_000_000_000,
     };
-    [Moment::At(at), between]
+    let mut sources: Vec<SourceRecord> = [Moment::At(at), between]
         .map(|moment| SourceRecord::Mongo(Box::new(deployment(moment))))
-        .into()
+        .into();
+    sources.push(SourceRecord::Oplog(Box::new(Slice {
+        set: "rs0".into(),
+        address: "mongodb://db1".into(),
+        server: "6.0.5".into(),
+        from: Position {
+            time: at.time - (60 << 32),
+            proof: fixed("before"),
+        },
+        to: at,
+        scope: Scope {
+            database: None,
+            include: vec!["shop.*".into()],
+            exclude: Vec::new(),
+            users: true,
+        },
+        entries: Some(Sorted {
+            root: PageRef {
+                id: chunk("entries"),
+                depth: 0,
+            },
+            documents: 3,
+            bytes: 700,
+        }),
+        extensions: Vec::new(),
+    })));
+    sources
 }
 
 fn collection(namespace: &str, kind: CollectionKind) -> Collection {

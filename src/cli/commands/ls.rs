@@ -46,7 +46,8 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
                 put(out, b"\n")
             }
         };
-        let of_files = args.at.at.is_none() && !documents::are_meant(&snapshot, args.snapshot.as_bytes());
+        let of_files =
+            args.at.at.is_none() && !documents::are_meant(&snapshot, args.snapshot.as_bytes());
         if of_files {
             look::ls(
                 &repository,

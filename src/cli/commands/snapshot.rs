@@ -67,7 +67,9 @@ impl DeploymentObject {
             documents: own.documents,
             collections_read: own.collections_read,
             documents_read: own.documents_read,
-            recorded_since: own.recorded.map(|from| time::rfc3339(time::of_cluster(from.time))),
+            recorded_since: own
+                .recorded
+                .map(|from| time::rfc3339(time::of_cluster(from.time))),
         }
     }
 }

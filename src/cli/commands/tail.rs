@@ -120,9 +120,13 @@ mod tests {
             lag: 3,
             window: 9,
         };
-        assert!(words(&step).ends_with(": 1 entry, stored as 2.0 KiB, 3.0 s behind\n"), "{}", words(&step));
+        assert!(
+            words(&step).ends_with(": 1 entry, stored as 2.00 KiB, 3.0 s behind\n"),
+            "{}",
+            words(&step)
+        );
         let line = documented("tail", &line(&step));
-        assert_eq!(line["to"], "1970-01-01T00:02:00Z");
+        assert_eq!(line["to"], "1970-01-01T00:02:00.000000000Z");
         assert_eq!(line["window_seconds"], 9);
     }
 }

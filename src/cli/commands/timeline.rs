@@ -145,7 +145,10 @@ fn picture(own: &Timeline) -> String {
     }
     // A gap that is too short for its column is a gap all the same.
     for gap in &own.gaps {
-        line[column(gap.from)] = '.';
+        let (from, to) = (column(gap.from), column(gap.to));
+        if to <= from + 1 {
+            line[from] = '.';
+        }
     }
     let mut marks = [' '; WIDTH];
     for (at, _) in &own.snapshots {
@@ -174,7 +177,9 @@ mod tests {
             address: "mongodb://h".into(),
             ranges: vec![range(0, 300), range(400, 400), range(500, 590)],
             gaps: vec![range(300, 400), range(400, 500)],
-            snapshots: [0, 400, 500].map(|seconds| (at(seconds), SessionId([1; 16]))).to_vec(),
+            snapshots: [0, 400, 500]
+                .map(|seconds| (at(seconds), SessionId([1; 16])))
+                .to_vec(),
             slices: 2,
             entries: 7,
             bytes: 2048,
@@ -184,12 +189,15 @@ mod tests {
         assert_eq!(lines.next(), Some("mongodb://h (rs0)"));
         assert_eq!(
             lines.next().unwrap().trim(),
-            "##############################..........|.........##########".replace("#.........|", "#.........|")
+            "###############################.........|.........##########"
         );
         assert!(shown.contains("a snapshot alone") && shown.contains("a gap"));
-        assert!(shown.ends_with("3 snapshots, 2 stretches of the oplog: 7 entries, 2.0 KiB\n"), "{shown}");
+        assert!(
+            shown.ends_with("3 snapshots, 2 stretches of the oplog: 7 entries, 2.00 KiB\n"),
+            "{shown}"
+        );
         let object = documented("timeline", &object(&own));
-        assert_eq!(object["gaps"][0]["to"], "1970-01-01T00:06:40Z");
+        assert_eq!(object["gaps"][0]["to"], "1970-01-01T00:06:40.000000000Z");
         assert_eq!(object["snapshots"][1]["snapshot_id"], "01".repeat(16));
     }
 }

@@ -258,7 +258,9 @@ impl Capture<'_> {
         let known = self.known(set, parent)?;
         let (mut here, mut known) = match known {
             Some((at, known)) => {
-                self.recorder = self.recorded.then(|| Recorder::new(at, self.folder.as_deref()));
+                self.recorder = self
+                    .recorded
+                    .then(|| Recorder::new(at, self.folder.as_deref()));
                 (at, known)
             }
             None => (
