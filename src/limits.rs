@@ -50,6 +50,8 @@ pub const ANSWER_BYTES_MAX: usize = 48_000_000;
 pub const NAMESPACE_BYTES_MAX: usize = 1024;
 /// *format*: runs of one collection.
 pub const RUNS_MAX: usize = 1024;
+/// Collections that one restore can be undone of.
+pub const UNDO_COLLECTIONS_MAX: usize = 16_384;
 /// Bytes of a slice's names: an address may name many hosts.
 pub const SLICE_WORDS_MAX: usize = 16 << 10;
 /// *format*: indexes of one collection. MongoDB's own limit is 64.

@@ -10,7 +10,7 @@ use crate::format::codec;
 use crate::format::deployment::{CataloguePage, Collection};
 use crate::format::entry::{Content, Entry, Node, PageRef, Piece, XattrValue};
 use crate::format::page::{ListPage, TreePage};
-use crate::format::run::RunPage;
+use crate::format::run::{RunPage, Sorted};
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::{ChunkId, PackId, SnapshotId};
 use crate::index::Location;
@@ -139,13 +139,13 @@ fn walked<'c>(
                     walk.pages(top.into_iter().collect())?;
                 }
                 SourceRecord::Oplog(slice) => {
-                    let top = slice.entries.map(|sorted| Waiting {
-                        page: sorted.root,
-                        kind: ChunkKind::Run,
-                        bytes: Some(sorted.bytes),
-                        place,
-                    });
-                    walk.pages(top.into_iter().collect())?;
+                    let top = slice.entries.iter().map(|sorted| run(sorted, &place));
+                    walk.pages(top.collect())?;
+                }
+                SourceRecord::Undo(undo) => {
+                    let own = undo.collections.iter().map(|own| &own.before);
+                    let sorted = own.flat_map(|run| run.documents.iter().chain(&run.deleted));
+                    walk.pages(sorted.map(|sorted| run(sorted, &place)).collect())?;
                 }
             }
         }
@@ -159,6 +159,16 @@ fn walked<'c>(
         }
     }
     Ok(walk)
+}
+
+/// The topmost page of documents.
+fn run(sorted: &Sorted, place: &str) -> Waiting {
+    Waiting {
+        page: sorted.root,
+        kind: ChunkKind::Run,
+        bytes: Some(sorted.bytes),
+        place: place.to_owned(),
+    }
 }
 
 impl Walk<'_> {

@@ -179,6 +179,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Cat(args) => commands::cat::run(context, args),
         Command::Find(args) => commands::find::run(context, *args),
         Command::Diff(args) => commands::diff::run(context, &args),
+        Command::Rollback(args) => commands::rollback::run(context, &args),
         Command::Tail(args) => commands::tail::run(context, args),
         Command::Timeline(args) => commands::timeline::run(context, &args),
         Command::History(args) => commands::history::run(context, &args),

@@ -21,4 +21,5 @@ pub mod run;
 pub mod segment;
 pub mod slice;
 pub mod snapshot;
+pub mod undo;
 pub mod wire;

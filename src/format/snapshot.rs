@@ -8,6 +8,7 @@ use super::deployment::Deployment;
 use super::entry::{Entry, Node};
 use super::extension::{self, Extension};
 use super::slice::Slice;
+use super::undo::Undo;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::id::{ChunkId, RepositoryId, SnapshotId};
@@ -143,6 +144,8 @@ pub enum SourceRecord {
     Mongo(Box<Deployment>),
     /// What happened to one between two moments.
     Oplog(Box<Slice>),
+    /// What a restore is about to change on a server.
+    Undo(Box<Undo>),
 }
 
 /// Something that could not be read as it should be.
@@ -254,7 +257,7 @@ impl Snapshot {
                     _ => (0, 0),
                 },
                 SourceRecord::Mongo(deployment) => (deployment.documents, deployment.bytes),
-                SourceRecord::Oplog(_) => (0, 0),
+                SourceRecord::Oplog(_) | SourceRecord::Undo(_) => (0, 0),
             };
             extent.files = extent.files.saturating_add(files);
             extent.bytes = extent.bytes.saturating_add(bytes);
@@ -273,7 +276,7 @@ impl Snapshot {
     pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
         self.sources.iter().filter_map(|source| match source {
             SourceRecord::Mongo(deployment) => Some(&**deployment),
-            SourceRecord::Files { .. } | SourceRecord::Oplog(_) => None,
+            _ => None,
         })
     }
 
@@ -281,15 +284,26 @@ impl Snapshot {
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
         self.sources.iter().filter_map(|source| match source {
             SourceRecord::Oplog(slice) => Some(&**slice),
-            SourceRecord::Files { .. } | SourceRecord::Mongo(_) => None,
+            _ => None,
         })
     }
 
-    /// Whether it shows anything as it was at one time, rather than only what happened between two.
+    /// What a restore was about to change, where it was taken for that.
+    #[must_use]
+    pub fn undo(&self) -> Option<&Undo> {
+        self.sources.iter().find_map(|source| match source {
+            SourceRecord::Undo(undo) => Some(&**undo),
+            _ => None,
+        })
+    }
+
+    /// Whether it shows anything as it was at one time, rather than only what happened between two or is to be undone.
     #[must_use]
     pub fn shows(&self) -> bool {
-        let slice = |source: &SourceRecord| matches!(source, SourceRecord::Oplog(_));
-        !self.sources.iter().all(slice) || self.sources.is_empty()
+        let other = |source: &SourceRecord| {
+            matches!(source, SourceRecord::Oplog(_) | SourceRecord::Undo(_))
+        };
+        !self.sources.iter().all(other) || self.sources.is_empty()
     }
 
     /// The damaged snapshot that this one was made from by repair.
@@ -335,6 +349,10 @@ impl Snapshot {
                 }
                 SourceRecord::Oplog(slice) => {
                     slice.check()?;
+                    continue;
+                }
+                SourceRecord::Undo(undo) => {
+                    undo.check()?;
                     continue;
                 }
             };

@@ -204,6 +204,11 @@ impl Live {
                     let entries = slice.entries.iter();
                     waiting.extend(entries.map(|sorted| (ChunkKind::Run, sorted.root.id)));
                 }
+                SourceRecord::Undo(undo) => {
+                    let runs = undo.collections.iter().map(|own| &own.before);
+                    let sorted = runs.flat_map(|run| run.documents.iter().chain(&run.deleted));
+                    waiting.extend(sorted.map(|sorted| (ChunkKind::Run, sorted.root.id)));
+                }
             }
         }
     }

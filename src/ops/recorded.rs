@@ -7,7 +7,7 @@ use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::deployment::{Moment, Position};
 use crate::format::slice::Slice;
-use crate::format::snapshot::{Snapshot, SourceRecord};
+use crate::format::snapshot::{Counters, Features, Snapshot, SnapshotKind, SourceRecord, State};
 use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::replay::{last_moment, path, reach, replay};
@@ -159,6 +159,40 @@ pub fn at_moment(
         true => "nothing that was recorded leads to that moment, or past it",
     };
     Err(Error::new(Kind::NotFound, what).hint("`duramen timeline` shows which moments can be had"))
+}
+
+/// A snapshot record of this machine that holds nothing yet.
+pub(super) fn plain(
+    repository: &Repository,
+    id: &SnapshotId,
+    started: Nanos,
+    seen: [u8; 32],
+) -> Snapshot {
+    let environment = repository.environment();
+    Snapshot {
+        id: *id,
+        repository: repository.id(),
+        features: Features::default(),
+        time: started,
+        started,
+        finished: environment.clock.now(),
+        kind: SnapshotKind::Full,
+        parent: None,
+        host: environment.host.clone(),
+        user: environment.user.clone(),
+        tags: Vec::new(),
+        paths: Vec::new(),
+        excludes: Vec::new(),
+        sources: Vec::new(),
+        state: State::Complete,
+        problems: Vec::new(),
+        problem_count: 0,
+        counters: Counters::default(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        git: None,
+        seen,
+        extensions: Vec::new(),
+    }
 }
 
 #[cfg(test)]

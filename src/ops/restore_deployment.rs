@@ -1,14 +1,21 @@
 //! Bringing collections back to a MongoDB server.
 
+use std::cell::RefCell;
+
 use super::documents::{DocumentFilter, only};
+use super::rollback;
+use crate::clock::Nanos;
 use crate::error::Result;
 pub use crate::format::deployment::Moment;
 use crate::format::snapshot::Snapshot;
+use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::restore::deployment::names::Names;
 pub use crate::restore::deployment::report::{CollectionReport, Documents, FailedDocument};
+use crate::restore::deployment::safety::{Approved, Safety};
 pub use crate::restore::deployment::{Conflict, Wanted};
+use crate::restore::deployment::{Step, restore_deployment};
 pub use crate::source::mongo::Selection;
 use crate::source::mongo::Server;
 
@@ -33,6 +40,12 @@ pub struct DeploymentRestoreOptions {
     pub no_indexes: bool,
     /// Read nothing back.
     pub no_verify: bool,
+    /// Make no index that lets documents expire, and say how it is made.
+    pub defer_ttl: bool,
+    /// Keep nothing of what is overwritten.
+    pub no_safety: bool,
+    /// The moment that the snapshot was worked out for, where it was.
+    pub at: Option<Nanos>,
 }
 
 /// What it came to.
@@ -42,6 +55,8 @@ pub struct DeploymentRestoreSummary {
     pub address: String,
     /// Which time the snapshot shows.
     pub moment: Moment,
+    /// The snapshot that holds what was there before, where anything was to be changed.
+    pub undo: Option<SnapshotId>,
     /// Collection by collection.
     pub collections: Vec<CollectionReport>,
     /// How long it took.
@@ -77,12 +92,38 @@ pub fn run(
         // Names as they are stored; what becomes of them is another matter.
         wanted.selection.database = Some(database.to_owned());
     }
-    let collections = crate::restore::deployment::restore_deployment(
-        repository, deployment, &server, &wanted, progress,
-    )?;
+    let restore = |wanted: &Wanted, step: Step<'_>| {
+        restore_deployment(repository, deployment, &server, wanted, step, progress)
+    };
+    let mut undo = None;
+    let collections = if options.dry_run || options.no_safety {
+        restore(&wanted, Step::Do)?
+    } else {
+        let folder = repository.index().cache().filter(|folder| folder.is_dir());
+        let safety = RefCell::new(Safety::new(folder));
+        let look = Wanted {
+            dry_run: true,
+            ..wanted.clone()
+        };
+        progress.phase("safety");
+        restore(&look, Step::Record(&safety))?;
+        let safety = safety.into_inner();
+        let approved = if safety.is_empty() {
+            Approved::default()
+        } else {
+            let merged = wanted.conflict == Conflict::Merge;
+            let source = (snapshot.id, options.at);
+            let (id, approved) = rollback::store(repository, source, &server, merged, safety)?;
+            undo = Some(id);
+            approved
+        };
+        progress.phase("restore");
+        restore(&wanted, Step::DoRecorded(&approved))?
+    };
     Ok(DeploymentRestoreSummary {
         address: server.address().to_owned(),
         moment: deployment.moment,
+        undo,
         collections,
         seconds: (clock.elapsed() - begun).as_secs_f64(),
     })
@@ -97,5 +138,6 @@ fn wanted(options: &DeploymentRestoreOptions) -> Result<Wanted> {
         dry_run: options.dry_run,
         no_indexes: options.no_indexes,
         no_verify: options.no_verify,
+        defer_ttl: options.defer_ttl,
     })
 }

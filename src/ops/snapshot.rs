@@ -215,7 +215,7 @@ fn attempt(
     let root = parent.as_ref().and_then(|parent| {
         parent.sources.iter().find_map(|source| match source {
             SourceRecord::Files { root, hints, .. } => Some(((**root).clone(), *hints)),
-            SourceRecord::Mongo(_) | SourceRecord::Oplog(_) => None,
+            _ => None,
         })
     });
     let take_options = TakeOptions {

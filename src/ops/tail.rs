@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::recorded::{recorded, slice_path};
+use super::recorded::{self, recorded, slice_path};
 use super::select::{self, Filter};
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::deployment::Position;
 use crate::format::records::SessionPurpose;
-use crate::format::snapshot::{Features, PathBytes, Snapshot, SnapshotKind, SourceRecord, State};
+use crate::format::snapshot::{PathBytes, Snapshot, SnapshotKind, SourceRecord};
 use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::repository::{Repository, WriterOptions};
@@ -171,7 +171,7 @@ fn begin(
     }
     let all = recorded(&snapshots);
     let name = (set.to_owned(), server.address().to_owned());
-    let known = all.get(&name).and_then(super::recorded::Recorded::newest);
+    let known = all.get(&name).and_then(recorded::Recorded::newest);
     let newest = Patience::new(progress).until(|| reading::newest(server))?;
     let Some(known) = known else {
         progress.note(
@@ -244,36 +244,21 @@ fn record(
     taken: &TakenSlice,
     seen: [u8; 32],
 ) -> Snapshot {
-    let environment = repository.environment();
-    let or = |given: &str, own: &str| match given {
-        "" => own.to_owned(),
-        given => given.to_owned(),
-    };
-    let mut tags = options.tags.clone();
-    tags.sort_unstable();
-    tags.dedup();
-    Snapshot {
-        id: *id,
-        repository: repository.id(),
-        features: Features::default(),
-        time: started,
-        started,
-        finished: environment.clock.now(),
-        kind: SnapshotKind::Incremental,
-        parent: None,
-        host: or(&options.host, &environment.host),
-        user: or(&options.user, &environment.user),
-        tags,
-        paths: vec![PathBytes(slice_path(&taken.slice.address))],
-        excludes: Vec::new(),
-        sources: vec![SourceRecord::Oplog(Box::new(taken.slice.clone()))],
-        state: State::Complete,
-        problems: Vec::new(),
-        problem_count: 0,
-        counters: taken.counters,
-        program: env!("CARGO_PKG_VERSION").into(),
-        git: None,
-        seen,
-        extensions: Vec::new(),
+    let mut snapshot = recorded::plain(repository, id, started, seen);
+    for (own, given) in [
+        (&mut snapshot.host, &options.host),
+        (&mut snapshot.user, &options.user),
+    ] {
+        if !given.is_empty() {
+            given.clone_into(own);
+        }
     }
+    snapshot.tags = options.tags.clone();
+    snapshot.tags.sort_unstable();
+    snapshot.tags.dedup();
+    snapshot.kind = SnapshotKind::Incremental;
+    snapshot.paths = vec![PathBytes(slice_path(&taken.slice.address))];
+    snapshot.sources = vec![SourceRecord::Oplog(Box::new(taken.slice.clone()))];
+    snapshot.counters = taken.counters;
+    snapshot
 }

@@ -10,13 +10,10 @@ use crate::format::deployment::{Collection, CollectionKind};
 use crate::format::placed::{placed, unplaced};
 use crate::format::run::Run;
 use crate::progress::Progress;
-use crate::repository::{Repository, Stored, key_of};
+use crate::repository::{Finder, Repository, Stored, key_of};
 use crate::snapshot::{Record, RunBuilder, ScratchPutter, Sorter};
 use crate::source::mongo::command::only_id;
 use crate::source::mongo::oplog::Uuid;
-
-/// A look-up costs about as much as walking by so many documents.
-const WALK: u64 = 200;
 
 /// What happened to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,48 +80,6 @@ pub(super) struct Documents<'r> {
     pub(super) cutter: &'r Cutter,
     pub(super) needing: &'r HashMap<Uuid, u64>,
     pub(super) emptied: &'r HashMap<Uuid, u64>,
-}
-
-/// What the snapshot holds of a collection, asked for in the order of keys.
-enum Before<'r> {
-    Walk {
-        stream: Box<dyn Iterator<Item = Result<Stored>> + 'r>,
-        next: Option<Stored>,
-    },
-    Look(&'r Repository, Vec<Run>),
-}
-
-impl<'r> Before<'r> {
-    fn new(repository: &'r Repository, runs: &[Run], needed: u64) -> Self {
-        let held: u64 = runs
-            .iter()
-            .filter_map(|run| run.documents)
-            .map(|sorted| sorted.documents)
-            .sum();
-        if needed.saturating_mul(WALK) < held {
-            return Self::Look(repository, runs.to_vec());
-        }
-        Self::Walk {
-            stream: Box::new(repository.collection(runs)),
-            next: None,
-        }
-    }
-
-    fn find(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self {
-            Self::Look(repository, runs) => repository.collection_document(runs, key),
-            Self::Walk { stream, next } => loop {
-                match next {
-                    Some(stored) if *stored.key == *key => return Ok(Some(stored.bytes.clone())),
-                    Some(stored) if *stored.key > *key => return Ok(None),
-                    _ => match stream.next() {
-                        Some(stored) => *next = Some(stored?),
-                        None => return Ok(None),
-                    },
-                }
-            },
-        }
-    }
 }
 
 /// What a document is after its changes, and with which of them it last came to be; `before` is asked only where it matters.
@@ -226,7 +181,7 @@ impl Documents<'_> {
         let uuid = own.uuid.unwrap_or_default();
         let void = self.emptied.get(&uuid).copied().unwrap_or(0);
         let needed = self.needing.get(&uuid).copied().unwrap_or(0);
-        let mut before = Before::new(self.repository, &own.runs, needed);
+        let mut before = Finder::new(self.repository, &own.runs, needed);
         let mut putter = ScratchPutter(self.repository);
         let mut documents = RunBuilder::new(self.cutter);
         let mut deleted = RunBuilder::new(self.cutter);

@@ -329,7 +329,7 @@ impl Repository {
     pub fn root(&self, snapshot: &Snapshot) -> Result<Listed> {
         let files = snapshot.sources.iter().find_map(|source| match source {
             SourceRecord::Files { root, owner, .. } => Some((root, owner)),
-            SourceRecord::Mongo(_) | SourceRecord::Oplog(_) => None,
+            _ => None,
         });
         let (root, [user, group]) = files.ok_or_else(|| {
             Error::new(Kind::NotFound, "this snapshot holds no files").subject(snapshot.id.short())

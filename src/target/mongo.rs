@@ -10,7 +10,7 @@ use crate::format::deployment::Collection;
 use crate::source::mongo::answer::lacking;
 use crate::source::mongo::command::Builder;
 use crate::source::mongo::reading::RawId;
-use crate::source::mongo::server::{Asked, Server, code};
+use crate::source::mongo::server::{Asked, Refusal, Server, code};
 
 /// A place for documents: database and collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,6 +341,50 @@ pub fn merge_users(server: &Server, from: &str, roles: bool) -> Asked<()> {
         .string("db", "")
         .document("writeConcern", concern());
     server.command("admin", command).map(drop)
+}
+
+/// Where collections are named that are being filled: after a restore that was killed, they are not whole.
+pub const RESTORING: &str = "duramen_restoring";
+
+/// Says that a collection is being filled.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn mark(server: &Server, own: Place<'_>) -> Asked<()> {
+    let into = Place {
+        name: RESTORING,
+        ..own
+    };
+    let document = Builder::new().string("_id", own.name).finish();
+    // One that is there already is of a restore that was killed.
+    insert(server, into, &[Document::whole(&document)?], true).map(drop)
+}
+
+/// Says that it is whole.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn unmark(server: &Server, own: Place<'_>) -> Asked<()> {
+    let into = Place {
+        name: RESTORING,
+        ..own
+    };
+    let id = Builder::new().string("_id", own.name).finish();
+    let id = id_of_marker(&id)?;
+    remove(server, into, &[Change::Remove(id)])?;
+    let place = format!("{}.{RESTORING}", own.database);
+    let left = Builder::new().string("find", RESTORING).int32("limit", 1);
+    match server.all(own.database, left)?.is_empty() {
+        true => drop_collection(server, into).map_err(|refusal| Refusal {
+            error: refusal.error.or_subject(|| place),
+            ..refusal
+        }),
+        false => Ok(()),
+    }
+}
+
+fn id_of_marker(document: &[u8]) -> Result<RawId> {
+    id(Document::whole(document)?)
 }
 
 /// Drops a collection; one that is not there is no error.

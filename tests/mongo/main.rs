@@ -16,4 +16,5 @@ mod lab;
 mod moment;
 mod program;
 mod restore;
+mod rollback;
 mod writers;

@@ -234,3 +234,138 @@ fn collections_are_listed_and_documents_written_out() {
     place.run(["stats"]).ok();
     place.run(["check", "--read-data"]).ok();
 }
+
+/// From a snapshot over what was recorded to a second in between, and a restore of it that is taken back.
+#[test]
+fn a_second_in_between_is_looked_at_restored_and_taken_back() {
+    let (server, place) = (Mongod::set(), Place::new("mongo-at"));
+    let told = |arguments: &[&str]| told(&place, arguments);
+    server.insert(
+        "shop",
+        "quotes",
+        vec![doc! { "_id": 1, "n": 1 }, doc! { "_id": 2, "n": 1 }],
+    );
+    place.run(["snapshot", &server.address()]).ok();
+    server.run("shop", doc! { "update": "quotes", "updates": [ { "q": { "_id": 1 }, "u": { "$set": { "n": 5 } } } ] });
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    server.run("shop", doc! { "update": "quotes", "updates": [ { "q": { "_id": 1 }, "u": { "$set": { "n": 9 } } } ] });
+    let hello = server.run("admin", doc! { "hello": 1 });
+    let second = hello.get_timestamp("operationTime").unwrap().time - 1;
+    let second = jiff::Timestamp::from_second(i64::from(second))
+        .unwrap()
+        .to_string();
+    let lines = place
+        .run(["tail", &server.address(), "--once"])
+        .ok()
+        .objects();
+    assert_eq!(lines[0]["message_type"], "stretch");
+    assert!(lines[0]["entries"].as_u64().unwrap() >= 2);
+    assert!(told(&["timeline"]).contains("any second"));
+    assert_eq!(
+        told(&["cat", "latest:shop.quotes", "--id", "1", "--at", &second]),
+        "{\"_id\":1,\"n\":5}\n"
+    );
+    assert_eq!(told(&["ls", "latest", "--at", &second]), "shop.quotes\n");
+    place
+        .run(["cat", "latest:shop.quotes", "--at", "2001-01-01"])
+        .exits(1);
+    let report = place.scratch.at("report.md");
+    let (address, report_name) = (server.address(), report.to_str().unwrap());
+    let restore = place
+        .run([
+            "restore",
+            "latest",
+            "-t",
+            &address,
+            "--at",
+            &second,
+            "--conflict",
+            "overwrite",
+            "--report",
+            report_name,
+        ])
+        .ok()
+        .objects();
+    let summary = restore.last().unwrap();
+    assert_eq!(summary["collections"][0]["replaced"]["count"], 1);
+    let page = std::fs::read_to_string(&report).unwrap();
+    assert!(page.contains("- replaced: `1`\n"), "{page}");
+    let is = |n: i32| {
+        let all = server.raw("shop", "quotes", None);
+        let found = all
+            .iter()
+            .map(|bytes| mongodb::bson::Document::from_reader(&bytes[..]).unwrap());
+        let mut found = found.filter(|document| document.get_i32("_id") == Ok(1));
+        assert_eq!(found.next().unwrap().get_i32("n"), Ok(n));
+    };
+    is(5);
+    let undo = summary["undo_snapshot_id"].as_str().unwrap();
+    assert!(told(&["rollback", "--dry-run"]).contains("1 put back"));
+    is(5);
+    place.run(["rollback", undo]).ok();
+    is(9);
+    place.run(["check", "--read-data"]).ok();
+}
+
+#[test]
+fn collections_are_written_out_for_other_tools() {
+    let (server, place) = (Mongod::set(), Place::new("mongo-export"));
+    let quote = |number: i32| doc! { "_id": number, "n": i64::from(number), "at": mongodb::bson::DateTime::from_millis(7) };
+    server.insert("shop", "quotes", (0..300).map(quote).collect());
+    let index = doc! { "key": { "n": 1 }, "name": "n", "unique": true };
+    server.run(
+        "shop",
+        doc! { "createIndexes": "quotes", "indexes": [ index ] },
+    );
+    server.run(
+        "shop",
+        doc! { "create": "seen", "viewOn": "quotes", "pipeline": [] },
+    );
+    server.run(
+        "shop",
+        doc! { "create": "a/b", "capped": true, "size": 4096 },
+    );
+    place.run(["snapshot", &server.address()]).ok();
+    let folder = place.scratch.at("dump");
+    let name = folder.to_str().unwrap();
+    place
+        .run(["export", "latest", "--format", "mongodump", "-o", name])
+        .ok();
+    let read = |file: &str| std::fs::read(folder.join("shop").join(file)).unwrap();
+    // By `_id`, which here is the order of the server's bytes too.
+    assert_eq!(
+        read("quotes.bson"),
+        server.raw("shop", "quotes", None).concat()
+    );
+    assert_eq!(read("a%2Fb.bson"), b"");
+    let of = |file: &str| serde_json::from_slice::<serde_json::Value>(&read(file)).unwrap();
+    let quotes = of("quotes.metadata.json");
+    assert_eq!(quotes["indexes"][1]["unique"], true);
+    assert_eq!(quotes["collectionName"], "quotes");
+    assert_eq!(of("seen.metadata.json")["options"]["viewOn"], "quotes");
+    assert_eq!(of("a%2Fb.metadata.json")["options"]["capped"], true);
+    assert!(!folder.join("shop").join("seen.bson").exists());
+    place
+        .run(["export", "latest", "--format", "mongodump", "-o", name])
+        .exits(2);
+    place
+        .run(["export", "latest", "--format", "mongodump"])
+        .exits(2);
+    place
+        .run(["export", "latest", "--format", "jsonl"])
+        .exits(2);
+    let lines = told(
+        &place,
+        &["export", "latest:shop.quotes", "--format", "jsonl"],
+    );
+    assert!(
+        lines.starts_with(
+            "{\"_id\":{\"$numberInt\":\"0\"},\"n\":{\"$numberLong\":\"0\"},\"at\":{\"$date\":"
+        ),
+        "{lines}"
+    );
+    assert_eq!(
+        lines.lines().filter(|line| line.starts_with('{')).count(),
+        300
+    );
+}

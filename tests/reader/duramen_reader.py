@@ -476,6 +476,11 @@ def verify(repository):
             if "Oplog" in source:
                 deployment.check_slice(repository, source["Oplog"])
                 continue
+            if "Undo" in source:
+                for own in source["Undo"]["collections"]:
+                    for part in ("documents", "deleted"):
+                        sum(1 for _ in deployment.stored(repository, own["before"][part], 0))
+                continue
             repository.check_hints(source["Files"]["root"]["node"]["Directory"], source["Files"]["hints"])
     print(json.dumps({"snapshots": sum("Committed" in fate for fate in repository.fates.values()), "packs": len(repository.names("packs")),
                       "chunks": chunks, "entries": entries, "cut": cut}))

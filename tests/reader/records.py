@@ -182,7 +182,9 @@ COUNTERS = record(**{name: u64 for name in (
     "tree_chunks data_added data_added_packed").split()})
 SLICE = record(set=string, address=string, server=string, **{"from": POSITION}, to=POSITION,
                scope=record(database=opt(string), include=seq(string), exclude=seq(string), users=boolean), entries=opt(SORTED), extensions=EXTENSIONS)
-SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))), ("Mongo", DEPLOYMENT), ("Oplog", SLICE))
+UNDO = record(address=string, source=ID16, at=opt(i64), merged=boolean,
+              collections=seq(record(source=string, target=string, created=boolean, before=RUN)), extensions=EXTENSIONS)
+SOURCE = enum(("Files", record(root=ENTRY, owner=array(bytestring, 2), hints=opt(ID32))), ("Mongo", DEPLOYMENT), ("Oplog", SLICE), ("Undo", UNDO))
 SNAPSHOT = record(
     id=ID16, repository=ID32, features=FEATURES, time=i64, started=i64, finished=i64, kind=enum("Full", "Incremental", "Differential"), parent=opt(ID16),
     host=string, user=string, tags=seq(string), paths=seq(bytestring), excludes=seq(string), sources=seq(SOURCE),

@@ -9,6 +9,7 @@ use duramen::format::extension::Extension;
 use duramen::format::run::{Run, Sorted};
 use duramen::format::slice::{Scope, Slice};
 use duramen::format::snapshot::SourceRecord;
+use duramen::format::undo::{Undo, UndoCollection};
 use duramen::id::ChunkId;
 
 use crate::support::fixed;
@@ -73,6 +74,29 @@ pub fn sources() -> Vec<SourceRecord> {
             documents: 3,
             bytes: 700,
         }),
+        extensions: Vec::new(),
+    })));
+    sources.push(SourceRecord::Undo(Box::new(Undo {
+        address: "mongodb://db1".into(),
+        source: duramen::id::SessionId(fixed("restored")),
+        at: Some(1_795_240_800_000_000_000),
+        merged: true,
+        collections: vec![UndoCollection {
+            source: "shop.quotes".into(),
+            target: "then.quotes".into(),
+            created: false,
+            before: Run {
+                documents: Some(Sorted {
+                    root: PageRef {
+                        id: chunk("before"),
+                        depth: 0,
+                    },
+                    documents: 2,
+                    bytes: 90,
+                }),
+                ..Run::default()
+            },
+        }],
         extensions: Vec::new(),
     })));
     sources

@@ -46,6 +46,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("storage", "fs"),
     // One connection to MongoDB, whichever way the documents go.
     ("target", "source"),
+    // What is overwritten is kept before, as what was taken is.
+    ("restore", "snapshot"),
     // What was replayed becomes runs as what was taken does.
     ("replay", "snapshot"),
     // A run tells of what failed.

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use duramen::ops::export::ExportFormat;
 
 use super::{AtArgs, DocumentArgs, FilterArgs};
 
@@ -81,14 +80,16 @@ pub struct CatArgs {
     pub filter: FilterArgs,
 }
 
-/// Write a snapshot, or a part of it, as a tar or zip archive
+/// Write a snapshot, or a part of it, as a tar or zip archive, or its collections as a dump
 #[derive(Debug, Args)]
 #[command(
     long_about = "Writes an archive to standard output (which must not be a terminal) or to a file, which appears \
         only once it is whole. What the format cannot carry is named on standard error.",
     after_help = "Examples:\n  \
         duramen export latest --format tar | ssh other 'tar -x -C /mnt'\n  \
-        duramen export latest:/home/ann --format zip -o ann.zip"
+        duramen export latest:/home/ann --format zip -o ann.zip\n  \
+        duramen export latest:shop --format mongodump -o dump      (then: mongorestore dump)\n  \
+        duramen export latest:shop.quotes --format jsonl -o quotes.jsonl"
 )]
 pub struct ExportArgs {
     /// Which snapshot, and which path in it
@@ -103,6 +104,10 @@ pub struct ExportArgs {
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
+    /// As it was when.
+    #[command(flatten)]
+    pub at: AtArgs,
+
     /// Which one.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -115,13 +120,8 @@ pub enum Format {
     Tar,
     /// zip, for machines that know nothing else
     Zip,
-}
-
-impl From<Format> for ExportFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Tar => ExportFormat::Tar,
-            Format::Zip => ExportFormat::Zip,
-        }
-    }
+    /// MongoDB collections as a folder that mongorestore reads; -o names the folder, which must not be there
+    Mongodump,
+    /// One MongoDB collection as canonical Extended JSON, one document a line, as mongoexport and mongoimport have it
+    Jsonl,
 }

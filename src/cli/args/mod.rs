@@ -25,6 +25,7 @@ mod misc;
 mod prune;
 mod repair;
 mod restore;
+mod rollback;
 mod run;
 mod schedule;
 mod snapshot;
@@ -49,6 +50,7 @@ pub use misc::{CompletionsArgs, ManArgs};
 pub use prune::{PruneArgs, PruneHow};
 pub use repair::RepairArgs;
 pub use restore::{ConflictArg, MongoArgs, OverwriteArg, RestoreArgs};
+pub use rollback::RollbackArgs;
 pub use run::RunArgs;
 pub use schedule::{InstallArgs, ScheduleArgs, ScheduleCommand, UninstallArgs, With};
 pub use snapshot::SnapshotArgs;
@@ -182,6 +184,7 @@ pub enum Command {
     Tail(TailArgs),
     Timeline(TimelineArgs),
     Restore(Box<RestoreArgs>),
+    Rollback(RollbackArgs),
     Checkout(CheckoutArgs),
     Unmount(UnmountArgs),
     Ls(LsArgs),

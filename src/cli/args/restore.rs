@@ -149,6 +149,18 @@ pub struct MongoArgs {
     /// Do not read back what was written
     #[arg(long)]
     pub no_verify: bool,
+
+    /// Do not make indexes that let documents expire, but say how they are made
+    #[arg(long)]
+    pub defer_ttl: bool,
+
+    /// Keep nothing of what is overwritten: the restore cannot be taken back with duramen rollback
+    #[arg(long)]
+    pub no_safety: bool,
+
+    /// Write a report too: Markdown, or JSON where the file's name ends so
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
 }
 
 /// `--conflict`.

@@ -17,7 +17,7 @@ use super::FilterArgs;
         until the next one.",
     after_help = "Examples:\n  \
         duramen tail mongodb://localhost\n  \
-        duramen tail mongodb://db1,db2,db3/?replicaSet=rs0 --every 1m\n  \
+        duramen tail mongodb://db1,db2,db3/?replicaSet=rs0 --every 1min\n  \
         duramen tail mongodb://localhost --once        (catch up, and end)\n  \
         duramen timeline                               (which moments can be had)"
 )]
@@ -27,7 +27,7 @@ pub struct TailArgs {
     pub address: String,
 
     /// Time between two stretches: what may be lost when this machine is lost too
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5min", value_parser = duration)]
     pub every: Duration,
 
     /// Record what there is by now, and end

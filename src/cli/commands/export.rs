@@ -11,10 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use duramen::error::{Error, Result};
-use duramen::ops::export::{self, ExportSummary};
+use duramen::format::snapshot::Snapshot;
+use duramen::ops::documents::{self, CatOptions, DocumentFilter, Style};
+use duramen::ops::dump;
+use duramen::ops::export::{self, ExportFormat, ExportSummary};
+use duramen::progress::Progress;
+use duramen::repository::Repository;
 use serde::Serialize;
 
-use super::split;
+use super::{at_moment, split};
 use crate::cli::args::{ExportArgs, Format};
 use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, ProblemObject};
@@ -32,11 +37,17 @@ struct SummaryObject {
 
 /// `duramen export SNAP[:PATH] --format tar|zip [-o FILE]`.
 pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
-    if args.output.is_none() && context.environment.stdout_terminal {
+    let archive = matches!(args.format, Format::Tar | Format::Zip);
+    if archive && args.output.is_none() && context.environment.stdout_terminal {
         return Err(usage("an archive is nothing to show on a terminal")
             .subject("standard output")
             .hint("name a file with -o, or send it on: duramen export ... | tar -t"));
     }
+    let documents = match args.format {
+        Format::Tar => Some(ExportFormat::Tar),
+        Format::Zip => Some(ExportFormat::Zip),
+        Format::Mongodump | Format::Jsonl => None,
+    };
     let (name, path) = split(&args.snapshot);
     let reporter = match args.output {
         Some(_) => context.reporter("export"),
@@ -44,16 +55,19 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
     };
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
+    let Some(format) = documents else {
+        let snapshot = at_moment(&repository, snapshot, args.at.at, &reporter)?;
+        let summary = of_documents(&repository, &snapshot, path, args, &reporter)?;
+        reporter.finish();
+        tell(context, args, snapshot.id.hex(), &summary)?;
+        return Ok(exit::DONE);
+    };
+    if args.at.at.is_some() {
+        return Err(usage("--at is about MongoDB, and an archive holds files"));
+    }
     let mut write = |out: &mut dyn Write| {
         let path = path.as_deref();
-        export::archive(
-            &repository,
-            &snapshot,
-            path,
-            args.format.into(),
-            out,
-            &reporter,
-        )
+        export::archive(&repository, &snapshot, path, format, out, &reporter)
     };
     let summary = match &args.output {
         Some(file) => into_file(file, &mut write)?,
@@ -64,6 +78,80 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
     Ok(exit::DONE)
 }
 
+/// Collections: as a folder, or one of them as lines.
+fn of_documents(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    path: Option<Vec<u8>>,
+    args: &ExportArgs,
+    progress: &dyn Progress,
+) -> Result<ExportSummary> {
+    if args.format == Format::Mongodump {
+        let Some(folder) = &args.output else {
+            return Err(usage("a dump is a folder").hint("name it with -o"));
+        };
+        if fs::symlink_metadata(folder).is_ok() {
+            return Err(usage("the folder is there already").subject(folder.display().to_string()));
+        }
+        // A dump that was cut short looks like a whole one.
+        let temporary = beside(folder);
+        let done = dump::mongodump(repository, snapshot, path.as_deref(), &temporary, progress)
+            .and_then(|summary| {
+                fs::rename(&temporary, folder)
+                    .map_err(|error| Error::io("create", folder, error))?;
+                Ok(summary)
+            });
+        if done.is_err() {
+            // The error that is about to be told says more than this one could.
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        return done;
+    }
+    let Some(path) = path else {
+        return Err(
+            usage("one collection is written as lines, and none was named")
+                .hint("name it: duramen export SNAP:shop.quotes --format jsonl"),
+        );
+    };
+    let options = CatOptions {
+        path,
+        filter: DocumentFilter::default(),
+        style: Style::Canonical,
+        limit: None,
+    };
+    let mut write = |out: &mut dyn Write| {
+        let mut counted = Counted { out, bytes: 0 };
+        documents::cat(repository, snapshot, &options, progress, &mut counted)?;
+        Ok(ExportSummary {
+            files: 1,
+            bytes: counted.bytes,
+            ..ExportSummary::default()
+        })
+    };
+    match &args.output {
+        Some(file) => into_file(file, &mut write),
+        None => output::results(|out| write(out)),
+    }
+}
+
+/// Counts what passes.
+struct Counted<'o> {
+    out: &'o mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// On standard output only where that is not the archive.
 fn tell(context: &Context, args: &ExportArgs, id: String, summary: &ExportSummary) -> Result<()> {
     let object = SummaryObject {
@@ -72,6 +160,8 @@ fn tell(context: &Context, args: &ExportArgs, id: String, summary: &ExportSummar
         format: match args.format {
             Format::Tar => "tar",
             Format::Zip => "zip",
+            Format::Mongodump => "mongodump",
+            Format::Jsonl => "jsonl",
         },
         files: summary.files,
         bytes: summary.bytes,

@@ -10,49 +10,52 @@ use duramen::ops::restore_deployment::{
 };
 use serde::Serialize;
 
-use super::{at_moment, split};
+use super::{at_moment, report, split};
 use crate::cli::args::{ConflictArg, MongoArgs, RestoreArgs};
 use crate::cli::context::{Context, usage};
 use crate::cli::{exit, opening, text, time};
 
 #[derive(Serialize)]
-struct SummaryObject {
-    message_type: &'static str,
-    snapshot_id: String,
-    dry_run: bool,
-    address: String,
-    total_duration: f64,
-    collections: Vec<CollectionObject>,
+pub(super) struct SummaryObject {
+    pub message_type: &'static str,
+    pub snapshot_id: String,
+    pub dry_run: bool,
+    pub address: String,
+    /// Null where nothing was to be changed, or nothing kept.
+    pub undo_snapshot_id: Option<String>,
+    pub total_duration: f64,
+    pub collections: Vec<CollectionObject>,
 }
 
 /// What was done to one collection.
 #[derive(Serialize)]
-struct CollectionObject {
-    namespace: String,
-    target: String,
-    created: bool,
-    restored: DocumentsObject,
-    replaced: DocumentsObject,
-    merged: DocumentsObject,
-    skipped: DocumentsObject,
-    unchanged: u64,
-    verified: u64,
-    failed_count: u64,
-    failed: Vec<FailedObject>,
-    indexes: u64,
-    problems: Vec<String>,
+pub(super) struct CollectionObject {
+    pub namespace: String,
+    pub target: String,
+    pub created: bool,
+    pub restored: DocumentsObject,
+    pub replaced: DocumentsObject,
+    pub merged: DocumentsObject,
+    pub skipped: DocumentsObject,
+    pub unchanged: u64,
+    pub verified: u64,
+    pub failed_count: u64,
+    pub failed: Vec<FailedObject>,
+    pub indexes: u64,
+    pub deferred_indexes: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct DocumentsObject {
-    count: u64,
-    ids: Vec<String>,
+pub(super) struct DocumentsObject {
+    pub count: u64,
+    pub ids: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct FailedObject {
-    id: String,
-    why: String,
+pub(super) struct FailedObject {
+    pub id: String,
+    pub why: String,
 }
 
 impl From<&Documents> for DocumentsObject {
@@ -86,6 +89,7 @@ impl From<&CollectionReport> for CollectionObject {
                 })
                 .collect(),
             indexes: own.indexes,
+            deferred_indexes: own.deferred.clone(),
             problems: own.problems.clone(),
         }
     }
@@ -104,6 +108,9 @@ pub fn first_given(args: &MongoArgs) -> Option<&'static str> {
         (args.newest_field.is_some(), "--newest-field"),
         (args.no_indexes, "--no-indexes"),
         (args.no_verify, "--no-verify"),
+        (args.defer_ttl, "--defer-ttl"),
+        (args.no_safety, "--no-safety"),
+        (args.report.is_some(), "--report"),
     ];
     let own = given
         .iter()
@@ -145,6 +152,7 @@ pub fn run(context: &Context, args: RestoreArgs, address: String) -> Result<Exit
     }
     let (name, path) = split(&args.snapshot);
     let at = args.mongo.at.at;
+    let report = args.mongo.report.clone();
     let options = options(args.mongo, path, address, args.dry_run)?;
     let reporter = context.reporter("restore");
     let repository = opening::open(context, &reporter)?;
@@ -152,10 +160,13 @@ pub fn run(context: &Context, args: RestoreArgs, address: String) -> Result<Exit
     let snapshot = at_moment(&repository, snapshot, at, &reporter)?;
     let summary = restore_deployment::run(&repository, &snapshot, &options, &reporter)?;
     reporter.finish();
-    context.tell(
-        &object(&summary, snapshot.id.hex(), options.dry_run),
-        || words(&summary, &snapshot.id.short(), options.dry_run),
-    )?;
+    let told = object(&summary, snapshot.id.hex(), options.dry_run);
+    if let Some(file) = report {
+        report::write(&file, &told)?;
+    }
+    context.tell(&told, || {
+        words(&summary, &snapshot.id.short(), options.dry_run)
+    })?;
     Ok(if summary.is_well() {
         exit::DONE
     } else {
@@ -197,6 +208,9 @@ fn options(
         dry_run,
         no_indexes: args.no_indexes,
         no_verify: args.no_verify,
+        defer_ttl: args.defer_ttl,
+        no_safety: args.no_safety,
+        at: args.at.at,
     })
 }
 
@@ -206,6 +220,7 @@ fn object(summary: &DeploymentRestoreSummary, snapshot_id: String, dry_run: bool
         snapshot_id,
         dry_run,
         address: summary.address.clone(),
+        undo_snapshot_id: summary.undo.map(|id| id.hex()),
         total_duration: summary.seconds,
         collections: summary.collections.iter().map(Into::into).collect(),
     }
@@ -240,6 +255,9 @@ fn words(summary: &DeploymentRestoreSummary, short_id: &str, dry_run: bool) -> S
         };
         let name = text::safe(&own.namespace);
         words.push_str(&format!("{name}{renamed}: {}\n", parts.join(", ")));
+        for index in &own.deferred {
+            words.push_str(&format!("  index left to you: {}\n", text::safe(index)));
+        }
         for problem in &own.problems {
             words.push_str(&format!("  problem: {}\n", text::safe(problem)));
         }
@@ -264,6 +282,12 @@ fn words(summary: &DeploymentRestoreSummary, short_id: &str, dry_run: bool) -> S
     ));
     if let Moment::Between { .. } = summary.moment {
         words.push_str("the snapshot is not one point in time: its server stood alone\n");
+    }
+    if let Some(undo) = &summary.undo {
+        words.push_str(&format!(
+            "before     kept as {0}; undo it with duramen rollback {0}\n",
+            undo.short()
+        ));
     }
     let address = text::safe(&summary.address);
     words.push_str(&match (dry_run, summary.is_well()) {
@@ -337,6 +361,7 @@ mod tests {
         let summary = DeploymentRestoreSummary {
             address: "mongodb://h".into(),
             moment: Moment::Between { from: 0, to: 1 },
+            undo: None,
             collections: vec![own],
             seconds: 0.5,
         };

@@ -8,10 +8,14 @@
 //! was stopped. Indexes come last because a document that a TTL index finds expired is gone a minute later, and because a
 //! unique one would refuse documents in an order in which they never were.
 
+mod indexes;
 pub mod names;
 pub mod report;
+pub mod rollback;
+pub mod safety;
 mod users;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
@@ -21,13 +25,12 @@ use crate::format::deployment::{Collection, CollectionKind, Deployment};
 use crate::format::document_key::{key, same_number};
 use crate::progress::Progress;
 use crate::repository::{Repository, Stored, key_of};
-use crate::source::mongo::answer::text;
 use crate::source::mongo::reading::{self, Patience, RawId, State};
-use crate::source::mongo::server::code;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use crate::target::mongo::{self as target, Change, Place};
 use names::Names;
 use report::CollectionReport;
+use safety::{Approved, Safety};
 
 /// Documents that are looked at, decided upon and written at once.
 const BATCH: usize = 1000;
@@ -65,6 +68,8 @@ pub struct Wanted {
     pub no_indexes: bool,
     /// Read nothing back.
     pub no_verify: bool,
+    /// Make no index that lets documents expire, and say how it is made.
+    pub defer_ttl: bool,
 }
 
 /// More of the server's than this is looked at in two halves.
@@ -77,7 +82,26 @@ struct Restore<'r> {
     repository: &'r Repository,
     server: &'r Server,
     wanted: &'r Wanted,
+    step: Step<'r>,
     progress: &'r dyn Progress,
+}
+
+/// What is done with what was decided.
+#[derive(Clone, Copy)]
+pub enum Step<'s> {
+    /// It is done, whatever is there; or, in a dry run, only counted.
+    Do,
+    /// It is recorded, to be able to put it back.
+    Record(&'s RefCell<Safety>),
+    /// It is done where the server still holds what was recorded.
+    DoRecorded(&'s Approved),
+}
+
+impl Step<'_> {
+    /// Whether nothing is written.
+    fn only_looks(self) -> bool {
+        matches!(self, Step::Record(_))
+    }
 }
 
 /// A document on its way.
@@ -106,6 +130,7 @@ pub fn restore_deployment(
     deployment: &Deployment,
     server: &Server,
     wanted: &Wanted,
+    step: Step<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<CollectionReport>> {
     if *server.topology() == Topology::Sharded {
@@ -135,6 +160,7 @@ pub fn restore_deployment(
         repository,
         server,
         wanted,
+        step,
         progress,
     };
     // Series before their buckets, and views after all that they may look at.
@@ -162,7 +188,9 @@ impl Restore<'_> {
             ..CollectionReport::default()
         };
         if users::holds(own) {
-            self.users(own, &mut report)?;
+            if !self.step.only_looks() {
+                self.users(own, &mut report)?;
+            }
             return Ok(report);
         }
         let (database, name) = target.split_once('.').unwrap_or_default();
@@ -183,6 +211,11 @@ impl Restore<'_> {
             return Ok(report);
         }
         report.created = there.is_none() && !buckets;
+        if let (true, Step::Record(safety)) = (report.created, self.step) {
+            // All of it would be written: nothing to look up.
+            safety.borrow_mut().made(&own.namespace, &target);
+            return Ok(report);
+        }
         if let Some(there) = &there
             && !part
             && there.options != own.options
@@ -203,7 +236,17 @@ impl Restore<'_> {
             }
         }
         if is_held(own.kind) {
+            let marked = report.created && !part && !self.wanted.dry_run;
+            if marked {
+                target::mark(self.server, into)?;
+            }
             self.documents(own, into, there.as_ref(), &mut report)?;
+            if marked {
+                target::unmark(self.server, into)?;
+            }
+        }
+        if self.step.only_looks() {
+            return Ok(report);
         }
         // A part of a collection that is there says nothing of what it should be like.
         let whole = !part || there.is_none();
@@ -309,8 +352,19 @@ impl Restore<'_> {
             }
             new.clear();
         }
+        // What is in a collection that we have made is all ours.
+        if !empty {
+            let (all, mut approved) = (new, Vec::new());
+            for item in all {
+                match self.approves(own, into, &item, None)? {
+                    true => approved.push(item),
+                    false => report.fail(&item.id, MEANWHILE)?,
+                }
+            }
+            new = approved;
+        }
         self.insert(own, into, new, report)?;
-        self.change(into, changes, report)?;
+        self.change(own, into, changes, report)?;
         self.progress.advance(count, bytes as u64);
         Ok(())
     }
@@ -318,25 +372,31 @@ impl Restore<'_> {
     /// Documents of the server by their keys, of the ids of these; none where they come to more than `most` bytes.
     fn there(&self, into: Place<'_>, items: &[Item], most: usize) -> Result<Option<There>> {
         let ids: Vec<RawId> = items.iter().map(|item| item.id.clone()).collect();
-        let mut patience = Patience::new(self.progress);
-        let place = Collection {
-            namespace: format!("{}.{}", into.database, into.name),
-            kind: CollectionKind::Plain,
-            uuid: None,
-            options: Vec::new(),
-            indexes: Vec::new(),
-            documents: None,
-            runs: Vec::new(),
-            extensions: Vec::new(),
-        };
-        let found = reading::some(self.server, &place, &ids, State::Local, most, &mut patience)?;
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        let keyed = found
-            .into_iter()
-            .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)));
-        keyed.collect::<Result<_>>().map(Some)
+        looked_up(self.server, into, &ids, most, self.progress)
+    }
+
+    /// Whether the server holds what was recorded; otherwise somebody has written it meanwhile.
+    fn approves(
+        &self,
+        own: &Collection,
+        into: Place<'_>,
+        item: &Item,
+        theirs: Option<&[u8]>,
+    ) -> Result<bool> {
+        let target = format!("{}.{}", into.database, into.name);
+        match (self.step, theirs) {
+            (Step::Do, _) => Ok(true),
+            (Step::DoRecorded(approved), theirs) => Ok(approved.holds(&target, &item.key, theirs)),
+            (Step::Record(safety), None) => {
+                let mut safety = safety.borrow_mut();
+                safety.comes(&own.namespace, &target, item).map(|()| true)
+            }
+            (Step::Record(safety), Some(theirs)) => {
+                let mut safety = safety.borrow_mut();
+                let changes = safety.changes(&own.namespace, &target, item, theirs);
+                changes.map(|()| true)
+            }
+        }
     }
 
     fn insert(
@@ -388,6 +448,7 @@ impl Restore<'_> {
 
     fn change(
         &self,
+        own: &Collection,
         into: Place<'_>,
         differing: Vec<(Item, Vec<u8>)>,
         report: &mut CollectionReport,
@@ -401,8 +462,11 @@ impl Restore<'_> {
                 Conflict::Newest(field) => greater(field, &item.bytes, &theirs)?.map(Some),
             };
             match newer {
-                Some(value) => chosen.push((item, value)),
                 None => report.skipped.add(&item.id)?,
+                Some(value) if self.approves(own, into, &item, Some(&theirs))? => {
+                    chosen.push((item, value));
+                }
+                Some(_) => report.fail(&item.id, MEANWHILE)?,
             }
         }
         if chosen.is_empty() {
@@ -461,84 +525,49 @@ impl Restore<'_> {
         }
         Ok(())
     }
+}
 
-    fn indexes(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        there: Option<&Collection>,
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        let collated = Document::whole(&own.options)?.get(b"collation")?.is_some();
-        let name = |index: Document<'_>| -> Result<Option<Vec<u8>>> {
-            Ok(index.get(b"name")?.map(|name| name.value.to_vec()))
-        };
-        let mut known = Vec::new();
-        for index in there.iter().flat_map(|there| &there.indexes) {
-            known.push(name(Document::whole(&index.0)?)?);
-        }
-        let mut wanted = Vec::new();
-        for index in &own.indexes {
-            let index = Document::whole(&index.0)?;
-            let has = |field: &[u8]| index.get(field).map(|field| field.is_some());
-            // It comes with the collection.
-            let own_id = index.get(b"key")?.is_some_and(|key| {
-                Document::whole(key.value).is_ok_and(|key| is_id(key).unwrap_or(false))
-            });
-            if own_id || has(b"clustered")? || known.contains(&name(index)?) {
-                continue;
-            }
-            let expires = has(b"expireAfterSeconds")?;
-            if expires && there.is_some() {
-                let name = index
-                    .get(b"name")?
-                    .as_ref()
-                    .and_then(text)
-                    .unwrap_or_default();
-                report.problems.push(format!(
-                    "the index {name}, which lets documents expire, was not made in a collection that is there: it would \
-                     take live ones away"
-                ));
-                continue;
-            }
-            wanted.push((expires, has(b"unique")?, index));
-        }
-        wanted.sort_by_key(|(expires, unique, _)| (*expires, *unique));
-        for (_, _, index) in wanted {
-            self.progress.go_on()?;
-            if self.wanted.dry_run {
-                report.indexes += 1;
-                continue;
-            }
-            match target::create_index(self.server, into, index, collated) {
-                Ok(()) => report.indexes += 1,
-                // It is the server that will not, and the documents are there all the same.
-                Err(refusal)
-                    if refusal.code.is_some() && refusal.code != Some(code::UNAUTHORIZED) =>
-                {
-                    report.problems.push(refusal.error.detail());
-                }
-                Err(refusal) => return Err(refusal.error),
-            }
-        }
-        Ok(())
+/// Why a document is left that was not recorded.
+const MEANWHILE: &str =
+    "somebody wrote it while what would be overwritten was recorded: it is left as it is";
+
+/// A collection of the server's, by its name alone.
+fn placeless(into: Place<'_>) -> Collection {
+    Collection {
+        namespace: format!("{}.{}", into.database, into.name),
+        kind: CollectionKind::Plain,
+        uuid: None,
+        options: Vec::new(),
+        indexes: Vec::new(),
+        documents: None,
+        runs: Vec::new(),
+        extensions: Vec::new(),
     }
+}
+
+/// Documents of the server by their keys; none where they come to more than `most` bytes.
+fn looked_up(
+    server: &Server,
+    into: Place<'_>,
+    ids: &[RawId],
+    most: usize,
+    progress: &dyn Progress,
+) -> Result<Option<There>> {
+    let mut patience = Patience::new(progress);
+    let place = placeless(into);
+    let found = reading::some(server, &place, ids, State::Local, most, &mut patience)?;
+    let Some(found) = found else {
+        return Ok(None);
+    };
+    let keyed = found
+        .into_iter()
+        .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)));
+    keyed.collect::<Result<_>>().map(Some)
 }
 
 /// Whether it holds documents of its own.
 fn is_held(kind: CollectionKind) -> bool {
     matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
-}
-
-/// Whether an index is that of `_id` alone.
-fn is_id(key: Document<'_>) -> Result<bool> {
-    let mut names = Vec::new();
-    for element in key.elements() {
-        let element = element?;
-        names.push((element.name, element.value.to_vec()));
-    }
-    let ascending = |value: &[u8]| value == 1i32.to_le_bytes() || value == 1f64.to_le_bytes();
-    Ok(matches!(&names[..], [(b"_id", value)] if ascending(value)))
 }
 
 /// Whether one document lacks a field of the top level that another has.

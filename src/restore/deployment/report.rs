@@ -73,6 +73,8 @@ pub struct CollectionReport {
     pub verified: u64,
     /// Indexes that were made.
     pub indexes: u64,
+    /// Indexes that were not made, as was asked for, because they let documents expire: as Extended JSON.
+    pub deferred: Vec<String>,
     /// What else could not be done: an index, a view.
     pub problems: Vec<String>,
 }

@@ -1,9 +1,11 @@
 //! Reading again what was touched: a run of the documents that are there, and of the ids of those that are not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{Capture, Held};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, Element};
 use crate::format::deployment::{Collection, CollectionKind};
 use crate::format::run::{Run, Sorted};
@@ -24,6 +26,19 @@ const BYTES: u64 = 8 << 20;
 /// More than this is asked for in two halves.
 const BYTES_MAX: usize = 48 << 20;
 
+/// So many questions are with the server at once: while it looks, what it gave before is stored.
+const ASKERS: usize = 3;
+
+/// Documents that were asked for; none where they are too many for once.
+type Answer = Asked<Option<Vec<Vec<u8>>>>;
+
+/// A question to the server.
+struct Question<'l> {
+    of: &'l Collection,
+    ids: Vec<RawId>,
+    answer: Sender<Answer>,
+}
+
 /// A touched document of the collection at hand.
 struct Touched {
     key: Vec<u8>,
@@ -41,6 +56,8 @@ struct Delta<'c> {
     /// What the server gave beside what was asked for: of another `_id` that it takes for the same.
     beside: Sorter,
     waiting: Vec<Touched>,
+    /// What the server was asked for, in order.
+    asked: VecDeque<(Vec<Touched>, Receiver<Answer>)>,
     at_once: usize,
     /// How many documents there are more than before.
     more: i64,
@@ -65,30 +82,46 @@ impl<'c> Capture<'c> {
         let named: HashMap<Uuid, &Collection> =
             plain.filter_map(|each| Some((each.uuid?, each))).collect();
         let mut done = Vec::new();
-        let mut failed = None;
         let mut records = touched.sorted()?;
-        let mut steps = Steps {
-            patience: Patience::new(self.progress),
-            named,
-            open: None,
-            state,
-        };
-        for record in &mut records {
-            let record = record?;
-            // For the next attempt, should this one come to nothing.
-            self.touched.push(record.0.clone(), record.1.clone())?;
-            if failed.is_none()
-                && let Err(refusal) = self.step(&mut steps, record, &mut done)
-            {
-                failed = Some(refusal);
+        let (server, progress) = (self.server, self.progress);
+        std::thread::scope(|scope| {
+            let (questions, to_ask) = bounded::<Question<'_>>(ASKERS);
+            for _ in 0..ASKERS {
+                let to_ask = to_ask.clone();
+                scope.spawn(move || {
+                    for Question { of, ids, answer } in to_ask {
+                        let mut patience = Patience::new(progress);
+                        let found =
+                            reading::some(server, of, &ids, state, BYTES_MAX, &mut patience);
+                        // Nobody waits for it where something else failed.
+                        let _ = answer.send(found);
+                    }
+                });
             }
-        }
-        let closed = match failed {
-            Some(refusal) => Err(refusal),
-            None => self.close(&mut steps, &mut done),
-        };
-        drop(steps);
-        closed?;
+            drop(to_ask);
+            let mut steps = Steps {
+                patience: Patience::new(progress),
+                questions,
+                named,
+                open: None,
+                state,
+            };
+            let mut failed = None;
+            for record in &mut records {
+                let record = record?;
+                // For the next attempt, should this one come to nothing.
+                self.touched.push(record.0.clone(), record.1.clone())?;
+                if failed.is_none()
+                    && let Err(refusal) = self.step(&mut steps, record, &mut done)
+                {
+                    failed = Some(refusal);
+                }
+            }
+            match failed {
+                Some(refusal) => Err(refusal),
+                None => self.close(&mut steps, &mut done),
+            }
+        })?;
         self.touched = self.sorter();
         for Done { uuid, runs, more } in done {
             let Some(held) = self.held.get_mut(&uuid) else {
@@ -134,6 +167,7 @@ impl<'c> Capture<'c> {
                 deleted: RunBuilder::new(self.cutter),
                 beside: self.sorter(),
                 waiting: Vec::new(),
+                asked: VecDeque::new(),
                 at_once: at_once(held),
                 more: 0,
             });
@@ -158,13 +192,41 @@ impl<'c> Capture<'c> {
         Ok(())
     }
 
-    /// Asks for what is waiting, and stores it.
+    /// Asks for what is waiting, and stores what was asked for before.
     fn flush(&mut self, steps: &mut Steps<'c, '_>) -> Asked<()> {
-        if let Some(open) = &mut steps.open {
-            let waiting = std::mem::take(&mut open.waiting);
-            self.ask(steps, &waiting)?;
+        let Some(open) = &mut steps.open else {
+            return Ok(());
+        };
+        self.go_on()?;
+        let waiting = std::mem::take(&mut open.waiting);
+        let (answer, answered) = bounded(1);
+        let question = Question {
+            of: open.of,
+            ids: waiting.iter().map(|each| each.id.clone()).collect(),
+            answer,
+        };
+        steps.questions.send(question).map_err(|_| gone())?;
+        open.asked.push_back((waiting, answered));
+        match open.asked.len() > ASKERS {
+            true => self.hear(steps),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Stores what was asked for first.
+    fn hear(&mut self, steps: &mut Steps<'c, '_>) -> Asked<()> {
+        let asked = steps.open.as_mut().and_then(|open| open.asked.pop_front());
+        let Some((waiting, answered)) = asked else {
+            return Ok(());
+        };
+        match answered.recv().map_err(|_| gone())?? {
+            Some(found) => self.store(steps, &waiting, found),
+            None => {
+                let (first, second) = waiting.split_at(waiting.len() / 2);
+                self.ask(steps, first)?;
+                self.ask(steps, second)
+            }
+        }
     }
 
     /// Asks for these, in two halves where they are too large for once.
@@ -176,10 +238,25 @@ impl<'c> Capture<'c> {
         let ids: Vec<RawId> = waiting.iter().map(|each| each.id.clone()).collect();
         let patience = &mut steps.patience;
         let found = reading::some(self.server, open.of, &ids, steps.state, BYTES_MAX, patience)?;
-        let Some(found) = found else {
-            let (first, second) = waiting.split_at(waiting.len() / 2);
-            self.ask(steps, first)?;
-            return self.ask(steps, second);
+        match found {
+            Some(found) => self.store(steps, waiting, found),
+            None => {
+                let (first, second) = waiting.split_at(waiting.len() / 2);
+                self.ask(steps, first)?;
+                self.ask(steps, second)
+            }
+        }
+    }
+
+    /// Stores what the server has of these, and what it has not.
+    fn store(
+        &mut self,
+        steps: &mut Steps<'c, '_>,
+        waiting: &[Touched],
+        found: Vec<Vec<u8>>,
+    ) -> Asked<()> {
+        let Some(open) = &mut steps.open else {
+            return Ok(());
         };
         let mut there: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         for document in found {
@@ -222,6 +299,13 @@ impl<'c> Capture<'c> {
             .is_some_and(|open| !open.waiting.is_empty())
         {
             self.flush(steps)?;
+        }
+        while steps
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.asked.is_empty())
+        {
+            self.hear(steps)?;
         }
         let Some(open) = steps.open.take() else {
             return Ok(());
@@ -269,9 +353,15 @@ impl<'c> Capture<'c> {
 /// Where a pass is.
 struct Steps<'c, 'l> {
     patience: Patience<'c>,
+    questions: Sender<Question<'l>>,
     named: HashMap<Uuid, &'l Collection>,
     open: Option<Delta<'l>>,
     state: State,
+}
+
+/// Whoever asks the server is gone.
+fn gone() -> Error {
+    Error::new(Kind::Failed, "a worker thread died")
 }
 
 /// How many documents of a collection are asked for at once.

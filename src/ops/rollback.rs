@@ -1,0 +1,163 @@
+//! Taking a restore to a MongoDB server back.
+
+use super::documents::only;
+use super::recorded;
+use crate::clock::Nanos;
+use crate::error::{Error, Kind, Result};
+use crate::format::records::SessionPurpose;
+use crate::format::snapshot::{PathBytes, Snapshot, SourceRecord};
+use crate::format::undo::Undo;
+use crate::id::SnapshotId;
+use crate::progress::Progress;
+use crate::repository::{ChunkWriter, Repository, Standing, WriterOptions};
+pub use crate::restore::deployment::rollback::RollbackReport;
+use crate::restore::deployment::rollback::roll_back;
+use crate::restore::deployment::safety::{Approved, Safety};
+use crate::seal::Compression;
+use crate::snapshot::Putter;
+use crate::source::mongo::Server;
+
+/// What stands before the address in the path of a snapshot that holds what a restore changed.
+const BEFORE: &str = "before-restore:";
+
+/// What it came to.
+#[derive(Debug, Clone)]
+pub struct RollbackSummary {
+    /// The snapshot that holds what was there before.
+    pub id: SnapshotId,
+    /// The server's address, without what is secret in it.
+    pub address: String,
+    /// Collection by collection.
+    pub collections: Vec<RollbackReport>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl RollbackSummary {
+    /// Whether all went well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.collections.iter().all(RollbackReport::is_well)
+    }
+}
+
+/// Stores what a restore is about to change; what may be done from now on. None where it would change nothing.
+///
+/// # Errors
+/// Whatever the storage says.
+pub(super) fn store(
+    repository: &Repository,
+    source: (SnapshotId, Option<Nanos>),
+    server: &Server,
+    merged: bool,
+    safety: Safety,
+) -> Result<(SnapshotId, Approved)> {
+    let started = repository.environment().clock.now();
+    let session = repository.begin(SessionPurpose::Write)?;
+    let keep = || -> Result<Approved> {
+        let seen = repository.seen()?;
+        let options = WriterOptions {
+            compression: Compression::Default,
+            dry_run: false,
+        };
+        let writer = ChunkWriter::new(repository, &session, options)?.for_documents();
+        let mut putter = Putter { repository, writer };
+        let cutter =
+            crate::chunk::Cutter::new(repository.config().chunking, repository.keys().gear());
+        let (collections, approved) = safety.finish(&mut putter, &cutter)?;
+        let (written, relied) = putter.writer.finish()?;
+        let undo = Undo {
+            address: server.address().to_owned(),
+            source: source.0,
+            at: source.1,
+            merged,
+            collections,
+            extensions: Vec::new(),
+        };
+        undo.check()?;
+        let path = format!("{BEFORE}{}", server.address());
+        let sources = vec![SourceRecord::Undo(Box::new(undo))];
+        let mut snapshot = recorded::plain(repository, &session.id, started, seen);
+        snapshot.paths = vec![PathBytes(path.into_bytes())];
+        snapshot.sources = sources;
+        snapshot.counters.data_chunks = written.data_chunks;
+        snapshot.counters.tree_chunks = written.tree_chunks;
+        snapshot.counters.data_added = written.raw_bytes;
+        snapshot.counters.data_added_packed = written.stored_bytes;
+        repository.commit(&session, &snapshot, &relied)?;
+        repository.remember(session.id);
+        Ok(approved)
+    };
+    let done = keep();
+    session.end(repository);
+    Ok((session.id, done?))
+}
+
+/// The newest snapshot that holds what a restore changed.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is none; whatever the storage says.
+pub fn newest(repository: &Repository) -> Result<Snapshot> {
+    let (standing, _) = super::select::standing(repository)?;
+    let undo = standing
+        .into_iter()
+        .rev()
+        .find(|(snapshot, facts)| facts.standing == Standing::Living && snapshot.undo().is_some());
+    undo.map(|(snapshot, _)| snapshot).ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            "there is no restore that could be taken back",
+        )
+    })
+}
+
+/// The address that was restored to.
+///
+/// # Errors
+/// [`Kind::Usage`] where the snapshot is not what was kept before a restore.
+pub fn address(snapshot: &Snapshot) -> Result<&str> {
+    undo_of(snapshot).map(|undo| undo.address.as_str())
+}
+
+fn undo_of(snapshot: &Snapshot) -> Result<&Undo> {
+    snapshot.undo().ok_or_else(|| {
+        Error::new(
+            Kind::Usage,
+            "this snapshot is not what was kept before a restore",
+        )
+        .subject(snapshot.id.short())
+        .hint("the restore named it: `undo it with duramen rollback ID`")
+    })
+}
+
+/// Puts back what the restore changed that `snapshot` was kept before.
+///
+/// # Errors
+/// [`Kind::NotFound`] where the snapshot that was restored is gone; whatever makes the whole impossible. What concerns a
+/// collection or a document stands in the summary.
+pub fn run(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    address: &str,
+    dry_run: bool,
+    progress: &dyn Progress,
+) -> Result<RollbackSummary> {
+    let clock = &repository.environment().clock;
+    let begun = clock.elapsed();
+    let undo = undo_of(snapshot)?;
+    let mut source = repository.snapshot(&undo.source).map_err(|error| {
+        error.hint("without the snapshot that was restored nobody can tell what the restore wrote from what came since")
+    })?;
+    if let Some(at) = undo.at {
+        source = recorded::at_moment(repository, &source, at, progress)?;
+    }
+    progress.phase("rollback");
+    let server = Server::connect(address)?;
+    let collections = roll_back(repository, undo, only(&source)?, &server, dry_run, progress)?;
+    Ok(RollbackSummary {
+        id: snapshot.id,
+        address: server.address().to_owned(),
+        collections,
+        seconds: (clock.elapsed() - begun).as_secs_f64(),
+    })
+}

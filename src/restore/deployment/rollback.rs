@@ -1,0 +1,427 @@
+//! Putting back what a restore changed: only where a document is still what the restore made of it, for what somebody has
+//! written since is theirs.
+
+use std::collections::HashMap;
+
+use super::report::{Documents, FailedDocument, NAMED_MAX};
+use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, looked_up};
+use crate::error::Result;
+use crate::format::bson::Document;
+use crate::format::choice::Choice;
+use crate::format::deployment::{Collection, CollectionKind, Deployment};
+use crate::format::undo::{Undo, UndoCollection};
+use crate::progress::Progress;
+use crate::repository::{Finder, Repository, Stored, key_of};
+use crate::source::mongo::command::Builder;
+use crate::source::mongo::reading::{self, RawId, State};
+use crate::source::mongo::{Server, catalogue};
+use crate::target::mongo::{self as target, Change, Place};
+
+/// What was done to one collection.
+#[derive(Clone, Debug, Default)]
+pub struct RollbackReport {
+    /// Its name on the server.
+    pub target: String,
+    /// Whether it was dropped: the restore had made it, and nothing else was in it.
+    pub dropped: bool,
+    /// Documents that are again what they were.
+    pub restored: Documents,
+    /// Documents that were taken away again.
+    pub removed: Documents,
+    /// Documents that somebody has changed since: they are left.
+    pub skipped: Documents,
+    /// Documents that are as they were before the restore already.
+    pub unchanged: u64,
+    /// All documents that failed.
+    pub failed_count: u64,
+    /// The first of them.
+    pub failed: Vec<FailedDocument>,
+    /// What else could not be done.
+    pub problems: Vec<String>,
+}
+
+impl RollbackReport {
+    /// Whether all went well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.failed_count == 0 && self.problems.is_empty()
+    }
+
+    fn fail(&mut self, id: &RawId, why: &str) -> Result<()> {
+        self.failed_count += 1;
+        if self.failed.len() < NAMED_MAX {
+            let mut named = Documents::default();
+            named.add(id)?;
+            self.failed.push(FailedDocument {
+                id: named.ids.pop().unwrap_or_default(),
+                why: why.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Rollback<'r> {
+    repository: &'r Repository,
+    server: &'r Server,
+    merged: bool,
+    dry_run: bool,
+    progress: &'r dyn Progress,
+}
+
+/// A document that was there, or was not, before the restore.
+struct Before {
+    key: Vec<u8>,
+    id: RawId,
+    /// None where it was not there.
+    bytes: Option<Vec<u8>>,
+    /// What the restore made of it; none where nobody knows.
+    made: Option<Vec<u8>>,
+}
+
+/// Puts back what the restore of `source` changed, as far as `undo` recorded it.
+///
+/// # Errors
+/// Whatever makes the whole impossible; what a collection or a document lacks stands in the report.
+pub fn roll_back(
+    repository: &Repository,
+    undo: &Undo,
+    source: &Deployment,
+    server: &Server,
+    dry_run: bool,
+    progress: &dyn Progress,
+) -> Result<Vec<RollbackReport>> {
+    let mut sources = HashMap::new();
+    for collection in repository.collections(source) {
+        let collection = collection?;
+        sources.insert(collection.namespace.clone(), collection);
+    }
+    let rollback = Rollback {
+        repository,
+        server,
+        merged: undo.merged,
+        dry_run,
+        progress,
+    };
+    // Views before what they look at, and series once their buckets are empty.
+    let rank = |own: &&UndoCollection| match sources.get(&own.source).map(|own| own.kind) {
+        Some(CollectionKind::View) => 0,
+        Some(CollectionKind::TimeSeries) => 2,
+        _ => 1,
+    };
+    let mut collections: Vec<&UndoCollection> = undo.collections.iter().collect();
+    collections.sort_by_key(rank);
+    let mut reports = Vec::new();
+    for own in collections {
+        progress.go_on()?;
+        progress.current(own.target.as_bytes());
+        let mut report = RollbackReport {
+            target: own.target.clone(),
+            ..RollbackReport::default()
+        };
+        match sources.get(&own.source) {
+            Some(source) => rollback.collection(own, source, &mut report)?,
+            None => report
+                .problems
+                .push("the snapshot that was restored does not hold it".into()),
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// What the server makes of a document that is given what it lacks of another.
+fn filled(theirs: &[u8], own: &[u8]) -> Result<Vec<u8>> {
+    let (theirs, own) = (Document::whole(theirs)?, Document::whole(own)?);
+    let mut both = Builder::new();
+    for element in own.elements() {
+        let element = element?;
+        let element = theirs.get(element.name)?.unwrap_or(element);
+        both = both.raw(element.kind, element.name, element.value);
+    }
+    for element in theirs.elements() {
+        let element = element?;
+        if own.get(element.name)?.is_none() {
+            both = both.raw(element.kind, element.name, element.value);
+        }
+    }
+    Ok(both.finish())
+}
+
+impl Rollback<'_> {
+    fn collection(
+        &self,
+        own: &UndoCollection,
+        source: &Collection,
+        report: &mut RollbackReport,
+    ) -> Result<()> {
+        let (database, name) = own.target.split_once('.').unwrap_or_default();
+        let into = Place { database, name };
+        if catalogue::one(self.server, database, name)?.is_none() {
+            return Ok(());
+        }
+        match (own.created, source.kind) {
+            (true, CollectionKind::View) => self.drop_whole(into, report),
+            (true, CollectionKind::TimeSeries) => {
+                let buckets = format!("system.buckets.{name}");
+                let buckets = Place {
+                    database,
+                    name: &buckets,
+                };
+                // Its buckets were taken away just before; in a rehearsal they are still there.
+                match self.dry_run || self.count(buckets)? == 0 {
+                    true => self.drop_whole(into, report),
+                    false => self.left(report),
+                }
+            }
+            (true, _) => self.created(source, into, report),
+            (false, _) => self.changed(own, source, into, report),
+        }
+    }
+
+    fn left(&self, report: &mut RollbackReport) -> Result<()> {
+        report
+            .problems
+            .push("something else is in it by now, so it stays".into());
+        Ok(())
+    }
+
+    fn drop_whole(&self, into: Place<'_>, report: &mut RollbackReport) -> Result<()> {
+        if !self.dry_run {
+            target::drop_collection(self.server, into)?;
+        }
+        report.dropped = true;
+        Ok(())
+    }
+
+    fn count(&self, into: Place<'_>) -> Result<u64> {
+        let place = super::placeless(into);
+        Ok(reading::count(self.server, &place, State::Local)?)
+    }
+
+    /// A collection that the restore has made: it goes where nothing else is in it.
+    fn created(
+        &self,
+        source: &Collection,
+        into: Place<'_>,
+        report: &mut RollbackReport,
+    ) -> Result<()> {
+        let mut same = 0;
+        self.each_same(source, into, &mut |_| {
+            same += 1;
+            Ok(())
+        })?;
+        let all = same == self.count(into)?;
+        // What the server keeps for itself cannot be dropped.
+        let kept = into.name == "system.js";
+        if all && !kept {
+            return self.drop_whole(into, report);
+        }
+        if source.kind == CollectionKind::Capped {
+            return self.left(report);
+        }
+        let mut waiting = Vec::new();
+        self.each_same(source, into, &mut |id| {
+            waiting.push(id.clone());
+            match waiting.len() >= BATCH {
+                true => self.remove(into, std::mem::take(&mut waiting), report),
+                false => Ok(()),
+            }
+        })?;
+        self.remove(into, waiting, report)?;
+        match all {
+            true => Ok(()),
+            false => self.left(report),
+        }
+    }
+
+    /// Tells `each` the ids of documents that are what the restore wrote.
+    fn each_same(
+        &self,
+        source: &Collection,
+        into: Place<'_>,
+        each: &mut dyn FnMut(&RawId) -> Result<()>,
+    ) -> Result<()> {
+        let all = Choice::default();
+        let mut documents = self.repository.chosen(source, &all)?;
+        loop {
+            self.progress.go_on()?;
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            while some.len() < BATCH && bytes < BATCH_BYTES {
+                let Some(stored) = documents.next() else {
+                    break;
+                };
+                let stored = stored?;
+                bytes += stored.bytes.len();
+                some.push(stored);
+            }
+            if some.is_empty() {
+                return Ok(());
+            }
+            let there = self.there(into, &some)?;
+            for stored in &some {
+                if there.get(&stored.key) == Some(&stored.bytes) {
+                    each(&reading::id_of(Document::whole(&stored.bytes)?)?)?;
+                }
+            }
+            self.progress.advance(some.len() as u64, bytes as u64);
+        }
+    }
+
+    fn there(&self, into: Place<'_>, some: &[Stored]) -> Result<There> {
+        let ids: Vec<RawId> = some
+            .iter()
+            .map(|stored| reading::id_of(Document::whole(&stored.bytes)?))
+            .collect::<Result<_>>()?;
+        self.there_of(into, &ids)
+    }
+
+    fn there_of(&self, into: Place<'_>, ids: &[RawId]) -> Result<There> {
+        match looked_up(self.server, into, ids, THERE_BYTES_MAX, self.progress)? {
+            Some(there) => Ok(there),
+            None => {
+                let (first, second) = ids.split_at(ids.len() / 2);
+                let mut there = self.there_of(into, first)?;
+                there.extend(self.there_of(into, second)?);
+                Ok(there)
+            }
+        }
+    }
+
+    fn remove(&self, into: Place<'_>, ids: Vec<RawId>, report: &mut RollbackReport) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut refused = HashMap::new();
+        if !self.dry_run {
+            let changes: Vec<Change<'_>> = ids.iter().cloned().map(Change::Remove).collect();
+            for own in target::change(self.server, into, &changes)? {
+                refused.insert(own.at, own.why);
+            }
+        }
+        for (at, id) in ids.iter().enumerate() {
+            match refused.get(&at) {
+                Some(why) => report.fail(id, why)?,
+                None => report.removed.add(id)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A collection that was there.
+    fn changed(
+        &self,
+        own: &UndoCollection,
+        source: &Collection,
+        into: Place<'_>,
+        report: &mut RollbackReport,
+    ) -> Result<()> {
+        let recorded = own.before.documents.iter().chain(&own.before.deleted);
+        let asked = recorded.map(|sorted| sorted.documents).sum();
+        // Capped ones are kept by their place.
+        let mut placed = HashMap::new();
+        if source.kind == CollectionKind::Capped {
+            let all = Choice::default();
+            for stored in self.repository.chosen(source, &all)? {
+                let stored = stored?;
+                placed.insert(stored.key, stored.bytes);
+            }
+        }
+        let mut finder = Finder::new(self.repository, &source.runs, asked);
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for stored in self.repository.newest(std::slice::from_ref(&own.before)) {
+            let (stored, there) = stored?;
+            let written = match source.kind {
+                CollectionKind::Capped => placed.remove(&stored.key),
+                _ => finder.find(&stored.key)?,
+            };
+            let made = match (written, there && self.merged) {
+                (Some(written), true) => Some(filled(&stored.bytes, &written)?),
+                (written, _) => written,
+            };
+            bytes += stored.bytes.len() + made.as_ref().map_or(0, Vec::len);
+            batch.push(Before {
+                id: reading::id_of(Document::whole(&stored.bytes)?)?,
+                bytes: there.then_some(stored.bytes),
+                key: stored.key,
+                made,
+            });
+            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+                self.put_back(into, std::mem::take(&mut batch), report)?;
+                bytes = 0;
+            }
+        }
+        self.put_back(into, batch, report)
+    }
+
+    fn put_back(
+        &self,
+        into: Place<'_>,
+        batch: Vec<Before>,
+        report: &mut RollbackReport,
+    ) -> Result<()> {
+        self.progress.go_on()?;
+        let ids: Vec<RawId> = batch.iter().map(|before| before.id.clone()).collect();
+        let there = self.there_of(into, &ids)?;
+        let (mut gone, mut back) = (Vec::new(), Vec::new());
+        for before in batch {
+            let now = there.get(&before.key);
+            if now == before.bytes.as_ref() {
+                report.unchanged += 1;
+            } else if now.is_none() || now != before.made.as_ref() {
+                report.skipped.add(&before.id)?;
+            } else {
+                match before.bytes {
+                    Some(bytes) => back.push((before.id, bytes)),
+                    None => gone.push(before.id),
+                }
+            }
+        }
+        self.remove(into, gone, report)?;
+        let mut refused = HashMap::new();
+        if !self.dry_run && !back.is_empty() {
+            let changes: Vec<Change<'_>> = back
+                .iter()
+                .map(|(_, bytes)| Ok(Change::Replace(Document::whole(bytes)?)))
+                .collect::<Result<_>>()?;
+            for own in target::change(self.server, into, &changes)? {
+                refused.insert(own.at, own.why);
+            }
+            let ids: Vec<RawId> = back.iter().map(|(id, _)| id.clone()).collect();
+            let there = self.there_of(into, &ids)?;
+            for (at, (_, bytes)) in back.iter().enumerate() {
+                if there.get(&key_of(Document::whole(bytes)?)?) != Some(bytes) {
+                    let why = "it is not what was written when it is read back";
+                    refused.entry(at).or_insert_with(|| why.into());
+                }
+            }
+        }
+        for (at, (id, _)) in back.iter().enumerate() {
+            match refused.get(&at) {
+                Some(why) => report.fail(id, why)?,
+                None => report.restored.add(id)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_document_that_is_given_what_it_lacks() {
+        let own = Builder::new().int32("_id", 1).int32("a", 1).int32("b", 2);
+        let theirs = Builder::new().int32("_id", 1).int32("c", 3).int32("b", 9);
+        let both = filled(&theirs.finish(), &own.finish()).unwrap();
+        let expected = Builder::new()
+            .int32("_id", 1)
+            .int32("a", 1)
+            .int32("b", 9)
+            .int32("c", 3);
+        assert_eq!(both, expected.finish());
+    }
+}
