@@ -90,14 +90,59 @@ pub fn timed(time: u64, entry: Document<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The entry itself.
+/// In the place of an entry that is not kept, its BLAKE3: so that it can be told whether a moment lies in this history.
+#[must_use]
+pub fn proof(time: u64, entry: Document<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.push(kind::TIMESTAMP);
+    bytes.extend_from_slice(b"_id\0");
+    bytes.extend_from_slice(&time.to_le_bytes());
+    bytes.push(kind::BINARY);
+    bytes.extend_from_slice(b"h\0\x20\0\0\0\0");
+    bytes.extend_from_slice(blake3::hash(entry.bytes()).as_bytes());
+    bytes.push(0);
+    let length = (bytes.len() as i32).to_le_bytes();
+    bytes[..4].copy_from_slice(&length);
+    bytes
+}
+
+/// What stands under a cluster time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept<'s> {
+    /// The entry itself.
+    Entry(Document<'s>),
+    /// The BLAKE3 of one that is not kept.
+    Proof(&'s [u8]),
+}
+
+/// The cluster time, and what stands under it.
 ///
 /// # Errors
-/// [`crate::error::Kind::Damage`] where it is none.
-pub fn untimed(stored: Document<'_>) -> Result<Document<'_>> {
-    match stored.get(b"e")? {
-        Some(own) if own.kind == kind::DOCUMENT => Document::whole(own.value),
-        _ => Err(Error::damage("a slice of the oplog that holds no entry")),
+/// [`crate::error::Kind::Damage`] where it is neither an entry nor a proof.
+pub fn untimed(stored: Document<'_>) -> Result<(u64, Kept<'_>)> {
+    let wrong = || Error::damage("a slice of the oplog that holds no entry");
+    let time = stored
+        .get(b"_id")?
+        .filter(|id| id.kind == kind::TIMESTAMP)
+        .and_then(|id| id.value.first_chunk().copied())
+        .ok_or_else(wrong)?;
+    let time = u64::from_le_bytes(time);
+    if let Some(own) = stored.get(b"e")?.filter(|own| own.kind == kind::DOCUMENT) {
+        return Ok((time, Kept::Entry(Document::whole(own.value)?)));
+    }
+    let proof = stored.get(b"h")?.filter(|own| own.kind == kind::BINARY);
+    let proof = proof.and_then(|own| own.value.get(5..));
+    Ok((time, Kept::Proof(proof.ok_or_else(wrong)?)))
+}
+
+impl Kept<'_> {
+    /// Whether it is, or stands for, the entry of that BLAKE3.
+    #[must_use]
+    pub fn is(&self, proof: &[u8; 32]) -> bool {
+        match self {
+            Self::Entry(entry) => blake3::hash(entry.bytes()).as_bytes() == proof,
+            Self::Proof(own) => own == proof,
+        }
     }
 }
 
@@ -111,7 +156,11 @@ mod tests {
         let own = Document::whole(b"\x05\0\0\0\0").unwrap();
         let stored = timed(7 << 32 | 1, own);
         let stored = Document::whole(&stored).unwrap();
-        assert_eq!(untimed(stored).unwrap(), own);
+        assert_eq!(untimed(stored).unwrap(), (7 << 32 | 1, Kept::Entry(own)));
+        let hash = *blake3::hash(own.bytes()).as_bytes();
+        let proof = proof(9, own);
+        let (time, kept) = untimed(Document::whole(&proof).unwrap()).unwrap();
+        assert!(time == 9 && kept.is(&hash) && !kept.is(&[0; 32]));
         let id = stored.get(b"_id").unwrap().unwrap();
         assert_eq!(id.value, (7u64 << 32 | 1).to_le_bytes());
         assert!(untimed(own).is_err());

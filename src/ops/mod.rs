@@ -4,6 +4,7 @@ pub mod annotate;
 pub mod check;
 pub mod checkout;
 pub mod diff;
+pub mod document_history;
 pub mod documents;
 pub mod dump;
 pub mod export;

@@ -12,6 +12,7 @@ use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::replay::{last_moment, path, reach, replay};
 use crate::repository::Repository;
+use crate::source::mongo::Selection;
 
 /// What stands before the address in the path of a snapshot that holds nothing but a stretch of the oplog.
 const OPLOG: &str = "oplog:";
@@ -25,8 +26,8 @@ pub struct Recorded {
     pub slices: Vec<(Slice, SnapshotId)>,
 }
 
-/// The name of a replica set, and its address.
-pub type SetName = (String, String);
+/// A replica set: the host that takes snapshots of it, its name, and its address. Another machine's `localhost` is another set.
+pub type SetName = (String, String, String);
 
 /// The path by which a snapshot of a stretch is told from those of the data.
 #[must_use]
@@ -43,14 +44,27 @@ fn address(snapshot: &Snapshot) -> Option<String> {
     texts.find(is_address).map(str::to_owned)
 }
 
+/// What names a replica set in a snapshot.
+#[must_use]
+pub fn name_of(snapshot: &Snapshot, set: &str, address: &str) -> SetName {
+    named(&snapshot.host, set, address)
+}
+
+/// The same, of a host.
+#[must_use]
+pub fn named(host: &str, set: &str, address: &str) -> SetName {
+    let address = address.trim_end_matches('/');
+    (host.to_owned(), set.to_owned(), address.to_owned())
+}
+
 /// The name of the replica set that a snapshot shows at one moment, and that moment.
-fn shown(snapshot: &Snapshot) -> Option<(SetName, Position)> {
+pub(super) fn shown(snapshot: &Snapshot) -> Option<(SetName, Position)> {
     let mut deployments = snapshot.deployments();
     let (own, None) = (deployments.next()?, deployments.next()) else {
         return None;
     };
     match own.moment {
-        Moment::At(at) => Some(((own.set.clone(), address(snapshot)?), at)),
+        Moment::At(at) => Some((name_of(snapshot, &own.set, &address(snapshot)?), at)),
         Moment::Between { .. } => None,
     }
 }
@@ -64,7 +78,7 @@ pub fn recorded(snapshots: &[Snapshot]) -> BTreeMap<SetName, Recorded> {
             all.entry(name).or_default().moments.push((at, snapshot.id));
         }
         for slice in snapshot.slices() {
-            let name = (slice.set.clone(), slice.address.clone());
+            let name = name_of(snapshot, &slice.set, &slice.address);
             let own = all.entry(name).or_default();
             own.slices.push((slice.clone(), snapshot.id));
         }
@@ -89,6 +103,16 @@ impl Recorded {
         let slices = self.slices.iter().map(|(slice, _)| slice.to);
         let moments = self.moments.iter().map(|(at, _)| *at);
         slices.chain(moments).max_by_key(|at| at.time)
+    }
+
+    /// Where stretches of the same collections end.
+    #[must_use]
+    pub fn recorded_like(&self, selection: &Selection) -> Option<Position> {
+        let scope = crate::snapshot::scope(selection);
+        let own = self.slices.iter().map(|(slice, _)| slice);
+        own.filter(|slice| slice.scope == scope)
+            .map(|slice| slice.to)
+            .max_by_key(|to| to.time)
     }
 
     /// From when to when any moment can be had, without gaps, in seconds; touching ones are one.
@@ -125,16 +149,24 @@ pub fn at_moment(
         )
         .subject(snapshot.id.short()));
     };
-    let snapshots = select::list(repository, &Filter::default())?;
+    let (snapshots, broken) = select::list_readable(repository, &Filter::default())?;
+    for error in &broken {
+        progress.note(&format!("left aside, it cannot be read: {error}"));
+    }
     let all = recorded(&snapshots);
     let own = all.get(&name).cloned().unwrap_or_default();
+    // Of what the named one holds: another may have been asked for less.
+    let alike = |id: &SnapshotId| {
+        let found = snapshots.iter().find(|own| own.id == *id);
+        found.is_some_and(|own| own.paths == snapshot.paths && own.excludes == snapshot.excludes)
+    };
     let until = last_moment(at);
     let slices = own.stretches();
     let before = own
         .moments
         .iter()
         .rev()
-        .filter(|(own, _)| own.time <= until);
+        .filter(|(own, id)| own.time <= until && alike(id));
     let mut any = false;
     for (from, id) in before {
         any = true;

@@ -114,6 +114,11 @@ pub fn run(
             let merged = wanted.conflict == Conflict::Merge;
             let source = (snapshot.id, options.at);
             let (id, approved) = rollback::store(repository, source, &server, merged, safety)?;
+            // Should what follows fail, this is how it is taken back.
+            let short = id.short();
+            progress.note(&format!(
+                "what is there is kept as {short}: duramen rollback {short} puts it back"
+            ));
             undo = Some(id);
             approved
         };

@@ -64,7 +64,8 @@ pub(super) fn store(
         let mut putter = Putter { repository, writer };
         let cutter =
             crate::chunk::Cutter::new(repository.config().chunking, repository.keys().gear());
-        let (collections, approved) = safety.finish(&mut putter, &cutter)?;
+        let (collections, approved) =
+            safety.finish(&mut putter, &cutter, &|| session.renew_when_due(repository))?;
         let (written, relied) = putter.writer.finish()?;
         let undo = Undo {
             address: server.address().to_owned(),
@@ -93,16 +94,16 @@ pub(super) fn store(
     Ok((session.id, done?))
 }
 
-/// The newest snapshot that holds what a restore changed.
+/// The newest snapshot that holds what a restore from this host changed.
 ///
 /// # Errors
 /// [`Kind::NotFound`] where there is none; whatever the storage says.
 pub fn newest(repository: &Repository) -> Result<Snapshot> {
     let (standing, _) = super::select::standing(repository)?;
-    let undo = standing
-        .into_iter()
-        .rev()
-        .find(|(snapshot, facts)| facts.standing == Standing::Living && snapshot.undo().is_some());
+    let undo = standing.into_iter().rev().find(|(snapshot, facts)| {
+        let own = snapshot.host == repository.environment().host;
+        facts.standing == Standing::Living && own && snapshot.undo().is_some()
+    });
     undo.map(|(snapshot, _)| snapshot).ok_or_else(|| {
         Error::new(
             Kind::NotFound,

@@ -1,8 +1,8 @@
 //! Snapshots with what is known and to be thought of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::recorded::{Recorded, SetName, recorded};
+use super::recorded::{Recorded, SetName, name_of, recorded};
 use super::select::{self, Filter};
 use crate::clock::Nanos;
 use crate::error::{Error, Result};
@@ -79,8 +79,8 @@ fn oldest_bases(standing: &[(Snapshot, Facts)]) -> HashMap<SetName, u64> {
 }
 
 /// Whether a stretch of an oplog is of any use: there is an older snapshot to do it to.
-fn leads_on(bases: &HashMap<SetName, u64>, slice: &Slice) -> bool {
-    let name = (slice.set.clone(), slice.address.clone());
+fn leads_on(bases: &HashMap<SetName, u64>, snapshot: &Snapshot, slice: &Slice) -> bool {
+    let name = name_of(snapshot, &slice.set, &slice.address);
     bases.get(&name).is_some_and(|base| *base < slice.to.time)
 }
 
@@ -90,14 +90,28 @@ pub(super) fn candidates(
     stored: &HashMap<SnapshotId, Nanos>,
 ) -> Vec<Candidate> {
     let bases = oldest_bases(standing);
+    let living = |facts: &Facts| facts.standing == Standing::Living;
+    let undone: HashSet<SnapshotId> = standing
+        .iter()
+        .filter(|(_, facts)| living(facts))
+        .filter_map(|(snapshot, _)| Some(snapshot.undo()?.source))
+        .collect();
     standing
         .iter()
         .map(|(snapshot, facts)| {
             let mut candidate = Candidate::of(snapshot, facts.tags(snapshot));
-            if !snapshot.shows() && snapshot.slices().any(|slice| leads_on(&bases, slice)) {
+            if !snapshot.shows()
+                && snapshot
+                    .slices()
+                    .any(|slice| leads_on(&bases, snapshot, slice))
+            {
                 candidate
                     .pinned
                     .push("leads on from an older snapshot to any second".into());
+            }
+            if undone.contains(&snapshot.id) {
+                let why = "a restore of it can be taken back";
+                candidate.pinned.push(why.into());
             }
             candidate.stored = stored.get(&snapshot.id).copied();
             let holds = facts.holds.iter().map(|(_, why)| format!("held: {why}"));

@@ -64,7 +64,8 @@ pub struct TailStep {
     pub window: u64,
 }
 
-/// Follows until it is interrupted, or has caught up where that is asked for, telling `step` of each stretch.
+/// Follows until it is interrupted, or has caught up where that is asked for, telling `step` of each stretch; how many gaps
+/// there were.
 ///
 /// # Errors
 /// [`Kind::Interrupted`]; whatever the server or the storage says.
@@ -88,8 +89,8 @@ pub fn run(
         ..options.collections.clone()
     };
     let ask_newest = || Patience::new(progress).until(|| reading::newest(&server));
-    let mut here = begin(repository, &server, set, progress)?;
-    let mut steps = 0;
+    let goal = ask_newest()?;
+    let (mut here, mut gaps) = begin(repository, &server, set, options, &selection, progress)?;
     loop {
         let to = next_end(&server, here, STRETCH, progress)?;
         if to.time > here.time {
@@ -112,6 +113,7 @@ pub fn run(
                     .hint("make the oplog larger, with replSetResizeOplog; take a snapshot now"),
                 );
                 here = ask_newest()?;
+                gaps += 1;
                 continue;
             };
             let newest = ask_newest()?;
@@ -134,14 +136,13 @@ pub fn run(
                 ));
             }
             step(&done)?;
-            steps += 1;
             here = to;
-            if newest.time > to.time && seconds(to.time, newest.time) > options.every.as_secs() {
+            if done.lag > options.every.as_secs() || (options.once && here.time < goal.time) {
                 continue;
             }
         }
         if options.once {
-            return Ok(steps);
+            return Ok(gaps);
         }
         wait(options.every, progress)?;
     }
@@ -158,30 +159,37 @@ fn wait(time: Duration, progress: &dyn Progress) -> Result<()> {
     progress.go_on()
 }
 
-/// Where to go on: at the newest entry that is known, where the oplog still holds it.
+/// Where to go on: at the newest entry that is known, where the oplog still holds it; and whether there is a gap before.
 fn begin(
     repository: &Repository,
     server: &Server,
     set: &str,
+    options: &TailOptions,
+    selection: &Selection,
     progress: &dyn Progress,
-) -> Result<Position> {
+) -> Result<(Position, u64)> {
     let (snapshots, broken) = select::list_readable(repository, &Filter::default())?;
     for error in &broken {
         progress.note(&format!("left aside, it cannot be read: {error}"));
     }
     let all = recorded(&snapshots);
-    let name = (set.to_owned(), server.address().to_owned());
-    let known = all.get(&name).and_then(recorded::Recorded::newest);
+    let host = match options.host.as_str() {
+        "" => &repository.environment().host,
+        host => host,
+    };
+    let known = all.get(&recorded::named(host, set, server.address()));
+    // Where the same was recorded before; a snapshot may be newer, and what lies between would be lacking.
+    let known = known.and_then(|known| known.recorded_like(selection).or(known.newest()));
     let newest = Patience::new(progress).until(|| reading::newest(server))?;
     let Some(known) = known else {
         progress.note(
             "there is no snapshot of this replica set yet: what is recorded can be used from the first one on",
         );
-        return Ok(newest);
+        return Ok((newest, 0));
     };
     let entry = Patience::new(progress).until(|| reading::entry(server, known.time))?;
     match entry {
-        Some(entry) if *blake3::hash(&entry).as_bytes() == known.proof => Ok(known),
+        Some(entry) if *blake3::hash(&entry).as_bytes() == known.proof => Ok((known, 0)),
         found => {
             let what = match found {
                 Some(_) => "the oplog is another one than was recorded",
@@ -195,7 +203,7 @@ fn begin(
                 .subject(server.address())
                 .hint("take a snapshot now; `duramen timeline` shows the gap"),
             );
-            Ok(newest)
+            Ok((newest, 1))
         }
     }
 }

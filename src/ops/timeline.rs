@@ -18,6 +18,8 @@ pub struct Range {
 /// What can be had back of one replica set.
 #[derive(Debug, Clone)]
 pub struct Timeline {
+    /// The host that took it.
+    pub host: String,
     /// Its name.
     pub set: String,
     /// Its address.
@@ -51,11 +53,11 @@ pub fn run(repository: &Repository, filter: &Filter) -> Result<(Vec<Timeline>, V
     let all = recorded(&snapshots);
     let timelines = all
         .into_iter()
-        .map(|((set, address), own)| timeline(set, address, &own));
+        .map(|((host, set, address), own)| timeline([host, set, address], &own));
     Ok((timelines.collect(), broken))
 }
 
-fn timeline(set: String, address: String, own: &Recorded) -> Timeline {
+fn timeline([host, set, address]: [String; 3], own: &Recorded) -> Timeline {
     let range = |from: u64, to: u64| Range {
         from: nanos(from),
         to: nanos(to),
@@ -64,6 +66,7 @@ fn timeline(set: String, address: String, own: &Recorded) -> Timeline {
     let between = ranges.windows(2).map(|pair| range(pair[0].1, pair[1].0));
     let entries = own.slices.iter().filter_map(|(slice, _)| slice.entries);
     Timeline {
+        host,
         set,
         address,
         gaps: between.collect(),

@@ -102,8 +102,27 @@ impl Model {
     }
 
     /// All that is there now.
-    pub(super) fn finish(self) -> Vec<Collection> {
-        self.collections.into_values().collect()
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] for options that are none.
+    pub(super) fn finish(mut self) -> Result<Vec<Collection>> {
+        // A series is what its buckets are like by now.
+        let series = self.collections.values();
+        let series: Vec<String> = series
+            .filter(|own| own.kind == CollectionKind::TimeSeries)
+            .map(|own| own.namespace.clone())
+            .collect();
+        for namespace in series {
+            let (database, name) = namespace.split_once('.').unwrap_or_default();
+            let buckets = self.collections.get(&format!("{database}.{BUCKETS}{name}"));
+            let options = buckets
+                .map(|buckets| of_series(&buckets.options))
+                .transpose()?;
+            if let (Some(options), Some(own)) = (options, self.collections.get_mut(&namespace)) {
+                own.options = options;
+            }
+        }
+        Ok(self.collections.into_values().collect())
     }
 
     /// A view came, changed or went.
@@ -149,14 +168,8 @@ impl Model {
         let collection = if buckets {
             let below = self.collections.get(&format!("{database}.{BUCKETS}{name}"));
             let below = below.map_or(&b"\x05\0\0\0\0"[..], |below| &below.options);
-            let keep = [
-                &b"validator"[..],
-                b"validationLevel",
-                b"validationAction",
-                b"clusteredIndex",
-            ];
             Collection {
-                options: without(Document::whole(below)?, &keep)?,
+                options: of_series(below)?,
                 kind: CollectionKind::TimeSeries,
                 ..empty(&id)
             }
@@ -333,6 +346,17 @@ impl Model {
     }
 }
 
+/// Options of a series, from those of its buckets.
+fn of_series(buckets: &[u8]) -> Result<Vec<u8>> {
+    let own = [
+        &b"validator"[..],
+        b"validationLevel",
+        b"validationAction",
+        b"clusteredIndex",
+    ];
+    without(Document::whole(buckets)?, &own)
+}
+
 fn empty(namespace: &str) -> Collection {
     Collection {
         namespace: namespace.to_owned(),
@@ -353,6 +377,20 @@ fn modify(own: &mut Collection, body: Document<'_>) -> Result<()> {
         let name = match field.name {
             b"index" => {
                 modify_index(own, Document::whole(field.value)?)?;
+                continue;
+            }
+            b"timeseries" if field.kind == kind::DOCUMENT => {
+                // Only what changes is named.
+                let held = element(Document::whole(&own.options)?, "timeseries")?;
+                let mut merged =
+                    held.map_or_else(|| Builder::new().finish(), |held| held.value.to_vec());
+                for part in Document::whole(field.value)?.elements() {
+                    let part = part?;
+                    let to = Some((part.kind, part.value));
+                    merged = with(Document::whole(&merged)?, part.name, to)?;
+                }
+                let to = Some((kind::DOCUMENT, &merged[..]));
+                own.options = with(Document::whole(&own.options)?, b"timeseries", to)?;
                 continue;
             }
             b"cappedSize" => &b"size"[..],

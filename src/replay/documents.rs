@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::diff;
 use crate::chunk::Cutter;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, Element};
 use crate::format::deployment::{Collection, CollectionKind};
 use crate::format::placed::{placed, unplaced};
@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::repository::{Finder, Repository, Stored, key_of};
 use crate::snapshot::{Record, RunBuilder, ScratchPutter, Sorter};
 use crate::source::mongo::command::only_id;
+use crate::source::mongo::operation::Operation;
 use crate::source::mongo::oplog::Uuid;
 
 /// What happened to a document.
@@ -26,6 +27,54 @@ pub(super) enum Change<'a> {
     Diff(&'a [u8]),
     /// It is not there.
     Delete,
+}
+
+impl<'a> Change<'a> {
+    /// What an operation on a document does to it; none where it says nothing.
+    pub(super) fn of(own: &Operation<'a>) -> Result<Option<Self>> {
+        Ok(match own.op {
+            b"i" => Some(Change::Put(own.body.bytes())),
+            b"d" => Some(Change::Delete),
+            b"u" => match (own.body.get(b"$v")?, own.body.get(b"diff")?) {
+                (Some(_), Some(diff)) => Some(Change::Diff(diff.value)),
+                (None, _) => Some(Change::Replace(own.body.bytes())),
+                _ => return Err(unknown("an update of before MongoDB 5.0")),
+            },
+            b"n" | b"ci" | b"cd" | b"cu" | b"km" => None,
+            other => return Err(unknown(&String::from_utf8_lossy(other))),
+        })
+    }
+}
+
+fn unknown(what: &str) -> Error {
+    Error::new(
+        Kind::Unsupported,
+        format!("an oplog entry that this version cannot replay: {what}"),
+    )
+}
+
+/// What a document is after a change; none where it is not there.
+///
+/// # Errors
+/// [`Kind::Damage`] for a change of what is not there.
+pub(super) fn changed(change: Change<'_>, own: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+    let missing = || {
+        Error::damage("the oplog changes a document that is not there").hint(
+            "something is lacking between the snapshot and what was recorded: choose another moment",
+        )
+    };
+    Ok(match change {
+        Change::Put(body) => Some(diff::id_first(Document::whole(body)?)?),
+        Change::Delete => None,
+        Change::Replace(body) => {
+            own.ok_or_else(missing)?;
+            Some(diff::id_first(Document::whole(body)?)?)
+        }
+        Change::Diff(diff) => {
+            let own = own.ok_or_else(missing)?;
+            Some(diff::apply(Document::whole(&own)?, Document::whole(diff)?)?)
+        }
+    })
 }
 
 /// A change of the document of that `_id`, the `number`th of all.
@@ -96,35 +145,16 @@ fn after(
         if number <= void {
             continue;
         }
-        let missing = || {
-            Error::damage("the oplog changes a document that is not there").hint(
-                "something is lacking between the snapshot and what was recorded: choose another moment, or leave the \
-                 collection out with --ns-exclude",
-            )
+        if matches!(change, Change::Put(_)) && !matches!(known, Some(Some(_))) {
+            came = number;
+        }
+        // Only what changes a document must know what it was.
+        let own = match (known.take(), change) {
+            (Some(own), _) => own,
+            (None, Change::Replace(_) | Change::Diff(_)) => before()?,
+            (None, _) => None,
         };
-        known = Some(match change {
-            Change::Put(body) => {
-                if !matches!(known, Some(Some(_))) {
-                    came = number;
-                }
-                Some(diff::id_first(Document::whole(body)?)?)
-            }
-            Change::Delete => None,
-            Change::Replace(_) | Change::Diff(_) => {
-                let own = match known {
-                    Some(own) => own,
-                    None => before()?,
-                };
-                let own = own.ok_or_else(missing)?;
-                Some(match change {
-                    Change::Diff(diff) => {
-                        diff::apply(Document::whole(&own)?, Document::whole(diff)?)?
-                    }
-                    Change::Replace(body) => diff::id_first(Document::whole(body)?)?,
-                    _ => own,
-                })
-            }
-        });
+        known = Some(changed(change, own)?);
     }
     Ok((known.flatten(), came))
 }
@@ -335,7 +365,6 @@ impl Group<'_, '_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::error::Kind;
     use crate::format::bson::kind;
     use crate::source::mongo::command::Builder;
 

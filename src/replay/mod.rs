@@ -13,25 +13,27 @@ mod catalogue;
 mod diff;
 mod documents;
 mod path;
+mod trace;
 mod transactions;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::chunk::Cutter;
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::{Deployment, Moment, Position};
 use crate::format::document_key::key;
-use crate::format::slice::{Slice, untimed};
+use crate::format::slice::{Kept, Slice, untimed};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::snapshot::{ScratchPutter, Sorter, store_catalogue};
 use crate::source::mongo::Selection;
 use crate::source::mongo::operation::{self, Operation};
-use crate::source::mongo::oplog::{self, Uuid};
+use crate::source::mongo::oplog::Uuid;
 use catalogue::Model;
 use documents::{Change, Documents};
 pub use path::{last_moment, path, reach};
+pub use trace::{Traced, trace};
 use transactions::{Transactions, is_noise};
 
 /// What came of it.
@@ -54,6 +56,8 @@ struct Replay<'r> {
     /// Changes before that number are void: all documents went.
     emptied: HashMap<Uuid, u64>,
     number: u64,
+    /// Namespaces of which nothing is known.
+    unknown: HashSet<String>,
 }
 
 /// The selection that a slice was recorded with.
@@ -94,6 +98,7 @@ pub fn replay(
         needing: HashMap::new(),
         emptied: HashMap::new(),
         number: 0,
+        unknown: HashSet::new(),
     };
     let mut here = at;
     let mut transactions = Transactions::default();
@@ -131,19 +136,24 @@ impl Replay<'_> {
     ) -> Result<()> {
         let selection = selection(slice);
         self.model.retain(&selection);
+        // Entered in its middle, it must hold the very entry that we come from.
+        let mut proved = slice.from == after;
         for stored in self.repository.collection(&[slice.run()]) {
             self.progress.go_on()?;
             let stored = stored?;
-            let entry = untimed(Document::whole(&stored.bytes)?)?;
-            let time = oplog::time(entry)?;
-            if time > until {
-                return Ok(());
-            }
-            if time == after.time && *blake3::hash(entry.bytes()).as_bytes() != after.proof {
+            let (time, kept) = untimed(Document::whole(&stored.bytes)?)?;
+            proved |= time == after.time && kept.is(&after.proof);
+            if time > after.time && !proved {
                 return Err(Error::damage(
                     "what was recorded of the oplog is of another history than the snapshot",
                 ));
             }
+            if time > until {
+                return Ok(());
+            }
+            let Kept::Entry(entry) = kept else {
+                continue;
+            };
             self.progress.advance(1, entry.bytes().len() as u64);
             for happened in transactions.hear(entry)? {
                 // Of what ended before only the parts were needed.
@@ -181,6 +191,15 @@ impl Replay<'_> {
             return Ok(());
         };
         if self.model.of(&uuid).is_none() {
+            // Made when nobody recorded it, or never in the snapshot.
+            let namespace = format!("{}.{}", own.database(), own.collection());
+            if selection.takes(own.database(), own.collection())
+                && self.unknown.insert(namespace.clone())
+            {
+                self.model.notes.push(format!(
+                    "{namespace} is left out: neither the snapshot nor what was recorded since knows how it began"
+                ));
+            }
             return Ok(());
         }
         let named = match own.op {
@@ -192,15 +211,8 @@ impl Replay<'_> {
             None => None,
         };
         let id = id.ok_or_else(|| Error::damage("an oplog entry that names no _id"))?;
-        let change = match own.op {
-            b"i" => Change::Put(own.body.bytes()),
-            b"d" => Change::Delete,
-            b"u" => match (own.body.get(b"$v")?, own.body.get(b"diff")?) {
-                (Some(_), Some(diff)) => Change::Diff(diff.value),
-                (None, _) => Change::Replace(own.body.bytes()),
-                _ => return Err(unknown("an update of before MongoDB 5.0")),
-            },
-            other => return Err(unknown(&String::from_utf8_lossy(other))),
+        let Some(change) = Change::of(own)? else {
+            return Ok(());
         };
         if matches!(change, Change::Diff(_) | Change::Replace(_)) {
             *self.needing.entry(uuid).or_default() += 1;
@@ -243,7 +255,7 @@ impl Replay<'_> {
         } = self;
         let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
         let notes = model.notes.clone();
-        let mut collections = model.finish();
+        let mut collections = model.finish()?;
         let mut documents = Documents {
             repository,
             progress,
@@ -254,11 +266,4 @@ impl Replay<'_> {
         documents.run(changes, &mut collections)?;
         Ok((collections, notes))
     }
-}
-
-fn unknown(what: &str) -> Error {
-    Error::new(
-        Kind::Unsupported,
-        format!("an oplog entry that this version cannot replay: {what}"),
-    )
 }

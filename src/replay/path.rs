@@ -12,14 +12,20 @@ pub fn last_moment(at: Nanos) -> u64 {
     u64::from(seconds) << 32 | u64::from(u32::MAX)
 }
 
-/// The slice that leads furthest on from there.
+/// The slice that leads furthest on from there; one of everything before one of a part, which would lose the rest.
 fn next<'s>(slices: &[&'s Slice], here: Position) -> Option<&'s Slice> {
     let leads = |slice: &&&'s Slice| {
         let begins = slice.from == here || slice.from.time < here.time;
         begins && slice.to.time > here.time
     };
     let own = slices.iter().filter(leads);
-    own.max_by_key(|slice| slice.to.time).copied()
+    own.max_by_key(|slice| {
+        let scope = &slice.scope;
+        let whole =
+            scope.database.is_none() && scope.include.is_empty() && scope.exclude.is_empty();
+        (whole, slice.to.time)
+    })
+    .copied()
 }
 
 /// Slices, in order, from an entry of the oplog to behind a cluster time; none where there is a gap, or it is not reached.

@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use crossbeam_channel::{Receiver, bounded};
 
 pub use catalogue::store_catalogue;
-pub use deployment::{DeploymentOptions, TakenDeployment, take_deployment};
+pub use deployment::{DeploymentOptions, TakenDeployment, scope, take_deployment};
 pub use documents::RunBuilder;
 pub use merge::Trust;
 pub use pages::TreeBuilder;

@@ -92,7 +92,8 @@ pub fn take_slice(
     if stretch == Stretch::Gap || rest == Stretch::Gap {
         return Ok(None);
     }
-    let (from, entries) = recorder.finish(&mut putter, &cutter)?;
+    let (from, entries) =
+        recorder.finish(&mut putter, &cutter, &|| session.renew_when_due(repository))?;
     let (written, relied) = putter.writer.finish()?;
     counters.bytes_processed = counters.bytes_read;
     counters.data_chunks = written.data_chunks;

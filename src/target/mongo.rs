@@ -45,6 +45,11 @@ pub enum Change<'d> {
     Remove(RawId),
 }
 
+/// Bytes of one command's statements; one may be longer.
+const STATEMENTS_MAX: usize = 12 << 20;
+/// What must be there is said of documents up to so many bytes.
+const GUARDED_MAX: usize = 7 << 20;
+
 fn concern() -> Builder {
     Builder::new().string("w", "majority")
 }
@@ -120,19 +125,45 @@ pub fn insert(
     Ok(refused)
 }
 
-/// Does these changes, each for itself; those that were not done are named.
+/// Does these changes, each for itself; those that were refused are named. Where it is said what must be `there`, a change is
+/// only done to just that: whoever reads it back sees whether it was.
 ///
 /// # Errors
 /// Whatever the server says of all of them.
-pub fn change(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked<Vec<Refused>> {
-    if changes
+pub fn change(
+    server: &Server,
+    into: Place<'_>,
+    changes: &[Change<'_>],
+    there: &[Option<&[u8]>],
+) -> Asked<Vec<Refused>> {
+    let removals = changes
         .iter()
-        .any(|change| matches!(change, Change::Remove(_)))
-    {
-        return remove(server, into, changes);
+        .any(|change| matches!(change, Change::Remove(_)));
+    let mut all = Vec::new();
+    let (mut statements, mut bytes, mut begun) = (Vec::new(), 0, 0);
+    let run = |statements: &[Vec<u8>]| match removals {
+        true => remove(server, into, statements),
+        false => update(server, into, statements),
+    };
+    for (at, change) in changes.iter().enumerate() {
+        let while_is = there.get(at).copied().flatten();
+        // Both in one command: of the longest there is no room for both.
+        let while_is = while_is.filter(|there| there.len() <= GUARDED_MAX);
+        let statement = statement(change, while_is)?;
+        if !statements.is_empty() && bytes + statement.len() > STATEMENTS_MAX {
+            for refused in run(&std::mem::take(&mut statements))? {
+                let at = begun + refused.at;
+                all.push(Refused { at, ..refused });
+            }
+            (bytes, begun) = (0, at);
+        }
+        bytes += statement.len();
+        statements.push(statement);
     }
-    let statements: Vec<Vec<u8>> = changes.iter().map(statement).collect::<Result<_>>()?;
-    let mut refused = update(server, into, &statements)?;
+    for refused in run(&statements)? {
+        let at = begun + refused.at;
+        all.push(Refused { at, ..refused });
+    }
     let replaced = changes
         .iter()
         .enumerate()
@@ -140,8 +171,8 @@ pub fn change(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked
             Change::Replace(document) => Some((at, *document)),
             _ => None,
         });
-    put_zeros_back(server, into, replaced, &mut refused)?;
-    Ok(refused)
+    put_zeros_back(server, into, replaced, &mut all)?;
+    Ok(all)
 }
 
 /// The server puts the present time where a field of the top level is a timestamp of zeros; here the zeros come back, where
@@ -183,15 +214,7 @@ fn update(server: &Server, into: Place<'_>, statements: &[Vec<u8>]) -> Asked<Vec
     refused(server, into, command)
 }
 
-fn remove(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked<Vec<Refused>> {
-    let statements: Vec<Vec<u8>> = changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Remove(id) => Some(Builder::new().raw(kind::DOCUMENT, b"q", &query(id))),
-            _ => None,
-        })
-        .map(|statement| statement.int32("limit", 1).finish())
-        .collect();
+fn remove(server: &Server, into: Place<'_>, statements: &[Vec<u8>]) -> Asked<Vec<Refused>> {
     let values = statements.iter().map(|each| (kind::DOCUMENT, &each[..]));
     let command = Builder::new()
         .string("delete", into.name)
@@ -201,18 +224,36 @@ fn remove(server: &Server, into: Place<'_>, changes: &[Change<'_>]) -> Asked<Vec
     refused(server, into, command)
 }
 
-/// The document of that `_id`, whatever the `_id` looks like.
-fn query((kind, value): &RawId) -> Vec<u8> {
+/// The document of that `_id`, whatever the `_id` looks like; only while it is `there`, where that is said.
+fn query((kind, value): &RawId, there: Option<&[u8]>) -> Vec<u8> {
     let equal = Builder::new().raw(*kind, b"$eq", value);
-    Builder::new().document("_id", equal).finish()
+    let query = Builder::new().document("_id", equal);
+    let Some(there) = there else {
+        return query.finish();
+    };
+    let literal = Builder::new()
+        .raw(kind::DOCUMENT, b"$literal", there)
+        .finish();
+    let root = Builder::new().string("r", "$$ROOT").finish();
+    // A string, as elements have it.
+    let root = root.get(7..root.len() - 1).unwrap_or_default();
+    let both = [(kind::STRING, root), (kind::DOCUMENT, &literal[..])];
+    query
+        .document("$expr", Builder::new().array("$eq", both))
+        .finish()
 }
 
 fn id(document: Document<'_>) -> Result<RawId> {
     crate::source::mongo::reading::id_of(document)
 }
 
-/// One element of an `update` command.
-fn statement(change: &Change<'_>) -> Result<Vec<u8>> {
+/// One element of an `update` or a `delete` command.
+fn statement(change: &Change<'_>, there: Option<&[u8]>) -> Result<Vec<u8>> {
+    if let Change::Remove(id) = change {
+        let query = query(id, there);
+        let statement = Builder::new().raw(kind::DOCUMENT, b"q", &query);
+        return Ok(statement.int32("limit", 1).finish());
+    }
     let literal = |document: Document<'_>| {
         Builder::new()
             .raw(kind::DOCUMENT, b"$literal", document.bytes())
@@ -237,7 +278,7 @@ fn statement(change: &Change<'_>) -> Result<Vec<u8>> {
             } else {
                 Builder::new().raw(kind::DOCUMENT, b"u", document.bytes())
             };
-            (*document, how, true)
+            (*document, how, there.is_none())
         }
         Change::Fill(document) => {
             let own = literal(*document);
@@ -265,7 +306,8 @@ fn statement(change: &Change<'_>) -> Result<Vec<u8>> {
             return Err(Error::new(Kind::Failed, "a removal is no update"));
         }
     };
-    let statement = Builder::new().raw(kind::DOCUMENT, b"q", &query(&id(document)?));
+    let query = query(&id(document)?, there);
+    let statement = Builder::new().raw(kind::DOCUMENT, b"q", &query);
     let update = how.finish();
     let update = Document::whole(&update)?.get(b"u")?;
     let (of, value) = update.map_or((kind::NULL, Vec::new()), |u| (u.kind, u.value.to_vec()));
@@ -310,13 +352,13 @@ fn zero_times(document: Document<'_>) -> Result<Option<Vec<u8>>> {
         let literal = Builder::new().raw(kind::DOCUMENT, b"$literal", document.bytes());
         let stage = Builder::new().document("$replaceWith", literal).finish();
         let statement = Builder::new()
-            .raw(kind::DOCUMENT, b"q", &query(&id(document)?))
+            .raw(kind::DOCUMENT, b"q", &query(&id(document)?, None))
             .array("u", [(kind::DOCUMENT, &stage[..])]);
         return Ok(Some(statement.finish()));
     }
     let set = Builder::new().document("$set", fields).finish();
     let statement = Builder::new()
-        .raw(kind::DOCUMENT, b"q", &query(&id(document)?))
+        .raw(kind::DOCUMENT, b"q", &query(&id(document)?, None))
         .raw(kind::DOCUMENT, b"u", &set);
     Ok(Some(statement.finish()))
 }
@@ -371,7 +413,7 @@ pub fn unmark(server: &Server, own: Place<'_>) -> Asked<()> {
     };
     let id = Builder::new().string("_id", own.name).finish();
     let id = id_of_marker(&id)?;
-    remove(server, into, &[Change::Remove(id)])?;
+    change(server, into, &[Change::Remove(id)], &[])?;
     let place = format!("{}.{RESTORING}", own.database);
     let left = Builder::new().string("find", RESTORING).int32("limit", 1);
     match server.all(own.database, left)?.is_empty() {

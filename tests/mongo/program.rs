@@ -269,6 +269,16 @@ fn a_second_in_between_is_looked_at_restored_and_taken_back() {
     place
         .run(["cat", "latest:shop.quotes", "--at", "2001-01-01"])
         .exits(1);
+    let versions = place
+        .run(["history", "shop.quotes", "--id", "1"])
+        .ok()
+        .objects();
+    let seen = versions
+        .iter()
+        .map(|version| version["document"]["n"].as_i64());
+    assert_eq!(seen.collect::<Vec<_>>(), [Some(1), Some(5), Some(9)]);
+    assert!(versions[0]["snapshot_id"].is_string() && versions[2]["snapshot_id"].is_null());
+    place.run(["history", "shop.none", "--id", "1"]).exits(1);
     let report = place.scratch.at("report.md");
     let (address, report_name) = (server.address(), report.to_str().unwrap());
     let restore = place

@@ -7,6 +7,7 @@ use duramen::format::entry::Node;
 use duramen::ops::history::{self, HistorySummary, Stretch, Version};
 use serde::Serialize;
 
+use super::document_history;
 use crate::cli::args::HistoryArgs;
 use crate::cli::context::{Context, absolute_bytes, filter_of};
 use crate::cli::json::{hex_unless_utf8, lossy};
@@ -42,6 +43,9 @@ struct GoneObject {
 
 /// `duramen history PATH`.
 pub fn run(context: &Context, args: &HistoryArgs) -> Result<ExitCode> {
+    if let Some(id) = &args.id {
+        return document_history::run(context, args, id);
+    }
     let path = absolute_bytes(&args.path)?;
     let filter = filter_of(&args.filter)?;
     let reporter = context.reporter_beside_results("history");

@@ -1,5 +1,7 @@
 //! What a restore to a MongoDB server did, as a file to keep: Markdown for people, JSON for programs.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use duramen::error::{Error, Result};
@@ -18,7 +20,13 @@ pub fn write(file: &Path, summary: &SummaryObject) -> Result<()> {
         true => json_line(summary)?,
         false => markdown(summary),
     };
-    std::fs::write(file, told).map_err(|error| Error::io("write", file, error))
+    // It names documents.
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(file)
+        .and_then(|mut open| open.write_all(told.as_bytes()))
+        .map_err(|error| Error::io("write", file, error))
 }
 
 /// A cell of a table, or a part of a line: nothing in it ends the line, the cell or the code.

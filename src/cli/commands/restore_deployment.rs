@@ -161,12 +161,12 @@ pub fn run(context: &Context, args: RestoreArgs, address: String) -> Result<Exit
     let summary = restore_deployment::run(&repository, &snapshot, &options, &reporter)?;
     reporter.finish();
     let told = object(&summary, snapshot.id.hex(), options.dry_run);
-    if let Some(file) = report {
-        report::write(&file, &told)?;
-    }
     context.tell(&told, || {
         words(&summary, &snapshot.id.short(), options.dry_run)
     })?;
+    if let Some(file) = report {
+        report::write(&file, &told)?;
+    }
     Ok(if summary.is_well() {
         exit::DONE
     } else {

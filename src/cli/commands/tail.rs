@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use duramen::error::{Error, Result};
+use duramen::error::{Error, Kind, Result};
 use duramen::ops::snapshot::Selection;
 use duramen::ops::tail::{self, TailOptions, TailStep};
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: TailArgs) -> Result<ExitCode> {
     let repository = opening::open_or_make(context, &reporter)?;
     let json = context.global.json;
     let quiet = context.global.quiet;
-    tail::run(&repository, &options, &reporter, &mut |step| {
+    let gaps = tail::run(&repository, &options, &reporter, &mut |step| {
         if quiet && !json {
             return Ok(());
         }
@@ -70,7 +70,10 @@ pub fn run(context: &Context, args: TailArgs) -> Result<ExitCode> {
             .map_err(|error| Error::io_named("write", "standard output", error))
     })?;
     reporter.finish();
-    Ok(exit::DONE)
+    Ok(match gaps {
+        0 => exit::DONE,
+        _ => exit::of_error(Kind::Failed),
+    })
 }
 
 fn line(step: &TailStep) -> StretchLine {

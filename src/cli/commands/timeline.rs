@@ -16,6 +16,7 @@ const WIDTH: usize = 60;
 
 #[derive(Serialize)]
 struct TimelineObject {
+    host: String,
     set: String,
     address: String,
     ranges: Vec<RangeObject>,
@@ -75,6 +76,7 @@ pub fn run(context: &Context, args: &TimelineArgs) -> Result<ExitCode> {
 
 fn object(own: &Timeline) -> TimelineObject {
     TimelineObject {
+        host: own.host.clone(),
         set: own.set.clone(),
         address: own.address.clone(),
         ranges: own.ranges.iter().map(Into::into).collect(),
@@ -94,14 +96,19 @@ fn object(own: &Timeline) -> TimelineObject {
 }
 
 fn words(own: &Timeline) -> String {
-    let mut words = format!("{} ({})\n", text::safe(&own.address), text::safe(&own.set));
+    let mut words = format!(
+        "{} ({}), taken by {}\n",
+        text::safe(&own.address),
+        text::safe(&own.set),
+        text::safe(&own.host)
+    );
     words.push_str(&picture(own));
     for range in &own.ranges {
         words.push_str(&if range.from == range.to {
             format!("  {}  a snapshot alone\n", time::local(range.from))
         } else {
             format!(
-                "  {} to {}  any second\n",
+                "  {} to before {}  any second\n",
                 time::local(range.from),
                 time::local(range.to)
             )
@@ -173,6 +180,7 @@ mod tests {
             to: at(to),
         };
         let own = Timeline {
+            host: "web1".into(),
             set: "rs0".into(),
             address: "mongodb://h".into(),
             ranges: vec![range(0, 300), range(400, 400), range(500, 590)],
@@ -186,7 +194,7 @@ mod tests {
         };
         let shown = words(&own);
         let mut lines = shown.lines();
-        assert_eq!(lines.next(), Some("mongodb://h (rs0)"));
+        assert_eq!(lines.next(), Some("mongodb://h (rs0), taken by web1"));
         assert_eq!(
             lines.next().unwrap().trim(),
             "###############################.........|.........##########"

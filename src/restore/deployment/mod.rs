@@ -8,6 +8,7 @@
 //! was stopped. Indexes come last because a document that a TTL index finds expired is gone a minute later, and because a
 //! unique one would refuse documents in an order in which they never were.
 
+mod differing;
 mod indexes;
 pub mod names;
 pub mod report;
@@ -20,14 +21,15 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, kind};
-use crate::format::choice::{self, Choice};
+use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind, Deployment};
-use crate::format::document_key::{key, same_number};
+use crate::format::document_key::same_number;
 use crate::progress::Progress;
 use crate::repository::{Repository, Stored, key_of};
 use crate::source::mongo::reading::{self, Patience, RawId, State};
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use crate::target::mongo::{self as target, Change, Place};
+use differing::{filled, greater, lacks};
 use names::Names;
 use report::CollectionReport;
 use safety::{Approved, Safety};
@@ -211,7 +213,7 @@ impl Restore<'_> {
             return Ok(report);
         }
         report.created = there.is_none() && !buckets;
-        if let (true, Step::Record(safety)) = (report.created, self.step) {
+        if let (true, Step::Record(safety)) = (report.created && !part, self.step) {
             // All of it would be written: nothing to look up.
             safety.borrow_mut().made(&own.namespace, &target);
             return Ok(report);
@@ -453,8 +455,8 @@ impl Restore<'_> {
         differing: Vec<(Item, Vec<u8>)>,
         report: &mut CollectionReport,
     ) -> Result<()> {
-        let mut chosen = Vec::new();
-        for (item, theirs) in differing {
+        let mut chosen: Vec<(Item, Option<RawId>, Vec<u8>)> = Vec::new();
+        for (mut item, theirs) in differing {
             let newer = match &self.wanted.conflict {
                 Conflict::Skip => None,
                 Conflict::Overwrite => Some(None),
@@ -464,7 +466,10 @@ impl Restore<'_> {
             match newer {
                 None => report.skipped.add(&item.id)?,
                 Some(value) if self.approves(own, into, &item, Some(&theirs))? => {
-                    chosen.push((item, value));
+                    if self.wanted.conflict == Conflict::Merge {
+                        item.bytes = filled(&theirs, &item.bytes)?;
+                    }
+                    chosen.push((item, value, theirs));
                 }
                 Some(_) => report.fail(&item.id, MEANWHILE)?,
             }
@@ -476,7 +481,7 @@ impl Restore<'_> {
         if !self.wanted.dry_run {
             let changes: Vec<Change<'_>> = chosen
                 .iter()
-                .map(|(item, value)| {
+                .map(|(item, value, _)| {
                     let document = Document::whole(&item.bytes)?;
                     Ok(match (&self.wanted.conflict, value) {
                         (Conflict::Merge, _) => Change::Fill(document),
@@ -487,21 +492,40 @@ impl Restore<'_> {
                     })
                 })
                 .collect::<Result<_>>()?;
-            let answer = target::change(self.server, into, &changes)?;
+            let there: Vec<Option<&[u8]>> = chosen
+                .iter()
+                .map(|(_, _, theirs)| Some(&theirs[..]))
+                .collect();
+            let answer = target::change(self.server, into, &changes, &there)?;
             refused.extend(answer.into_iter().map(|refused| (refused.at, refused)));
         }
-        let mut written = Vec::new();
-        for (at, (item, _)) in chosen.into_iter().enumerate() {
-            match (refused.get(&at), &self.wanted.conflict) {
-                (Some(refused), _) => report.fail(&item.id, &refused.why)?,
-                (None, Conflict::Merge) => report.merged.add(&item.id)?,
-                (None, _) => {
-                    report.replaced.add(&item.id)?;
-                    written.push(item);
-                }
+        for (at, (item, ..)) in chosen.iter().enumerate() {
+            if let Some(refused) = refused.get(&at) {
+                report.fail(&item.id, &refused.why)?;
             }
         }
-        self.verify(into, &written, report)
+        let left = chosen.into_iter().enumerate();
+        let left = left.filter(|(at, _)| !refused.contains_key(at));
+        let written: Vec<Item> = left.map(|(_, (item, ..))| item).collect();
+        // Read back in any case: it tells whether somebody wrote it just before.
+        let there = match self.wanted.dry_run || written.is_empty() {
+            true => None,
+            false => self.there(into, &written, usize::MAX)?,
+        };
+        for item in &written {
+            let same = there
+                .as_ref()
+                .is_none_or(|there| there.get(&item.key) == Some(&item.bytes));
+            match (same, &self.wanted.conflict) {
+                (false, _) => report.fail(&item.id, MEANWHILE)?,
+                (true, Conflict::Merge) => report.merged.add(&item.id)?,
+                (true, _) => report.replaced.add(&item.id)?,
+            }
+            if there.is_some() && same && !self.wanted.no_verify {
+                report.verified += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Reads back what was written.
@@ -527,9 +551,8 @@ impl Restore<'_> {
     }
 }
 
-/// Why a document is left that was not recorded.
-const MEANWHILE: &str =
-    "somebody wrote it while what would be overwritten was recorded: it is left as it is";
+/// Why a document is not what it was to become.
+const MEANWHILE: &str = "somebody wrote it meanwhile: it is left as it is";
 
 /// A collection of the server's, by its name alone.
 fn placeless(into: Place<'_>) -> Collection {
@@ -568,32 +591,4 @@ fn looked_up(
 /// Whether it holds documents of its own.
 fn is_held(kind: CollectionKind) -> bool {
     matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
-}
-
-/// Whether one document lacks a field of the top level that another has.
-fn lacks(theirs: &[u8], own: &[u8]) -> Result<bool> {
-    let theirs = Document::whole(theirs)?;
-    for element in Document::whole(own)?.elements() {
-        if theirs.get(element?.name)?.is_none() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The value of our field, where it is greater than theirs, or theirs lacks it.
-fn greater(path: &str, own: &[u8], theirs: &[u8]) -> Result<Option<RawId>> {
-    let value = |bytes: &[u8]| -> Result<Option<(RawId, Vec<u8>)>> {
-        let mut found = None;
-        choice::any_field(Document::whole(bytes)?, path, &mut |element| {
-            found = Some(((element.kind, element.value.to_vec()), key(element)));
-            true
-        })?;
-        Ok(found)
-    };
-    Ok(match (value(own)?, value(theirs)?) {
-        (Some((own, _)), None) => Some(own),
-        (Some((own, ours)), Some((_, others))) if ours > others => Some(own),
-        _ => None,
-    })
 }

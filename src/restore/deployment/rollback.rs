@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::report::{Documents, FailedDocument, NAMED_MAX};
-use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, looked_up};
+use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, filled, looked_up};
 use crate::error::Result;
 use crate::format::bson::Document;
 use crate::format::choice::Choice;
@@ -12,7 +12,6 @@ use crate::format::deployment::{Collection, CollectionKind, Deployment};
 use crate::format::undo::{Undo, UndoCollection};
 use crate::progress::Progress;
 use crate::repository::{Finder, Repository, Stored, key_of};
-use crate::source::mongo::command::Builder;
 use crate::source::mongo::reading::{self, RawId, State};
 use crate::source::mongo::{Server, catalogue};
 use crate::target::mongo::{self as target, Change, Place};
@@ -130,24 +129,6 @@ pub fn roll_back(
     Ok(reports)
 }
 
-/// What the server makes of a document that is given what it lacks of another.
-fn filled(theirs: &[u8], own: &[u8]) -> Result<Vec<u8>> {
-    let (theirs, own) = (Document::whole(theirs)?, Document::whole(own)?);
-    let mut both = Builder::new();
-    for element in own.elements() {
-        let element = element?;
-        let element = theirs.get(element.name)?.unwrap_or(element);
-        both = both.raw(element.kind, element.name, element.value);
-    }
-    for element in theirs.elements() {
-        let element = element?;
-        if own.get(element.name)?.is_none() {
-            both = both.raw(element.kind, element.name, element.value);
-        }
-    }
-    Ok(both.finish())
-}
-
 impl Rollback<'_> {
     fn collection(
         &self,
@@ -157,8 +138,13 @@ impl Rollback<'_> {
     ) -> Result<()> {
         let (database, name) = own.target.split_once('.').unwrap_or_default();
         let into = Place { database, name };
-        if catalogue::one(self.server, database, name)?.is_none() {
+        let Some(there) = catalogue::one(self.server, database, name)? else {
             return Ok(());
+        };
+        // What somebody has made of it since is theirs.
+        let same = there.kind == source.kind && there.options == source.options;
+        if own.created && !same && source.name() != "system.js" {
+            return self.left(report);
         }
         match (own.created, source.kind) {
             (true, CollectionKind::View) => self.drop_whole(into, report),
@@ -207,31 +193,37 @@ impl Rollback<'_> {
         report: &mut RollbackReport,
     ) -> Result<()> {
         let mut same = 0;
-        self.each_same(source, into, &mut |_| {
+        self.each_same(source, into, &mut |_, _| {
             same += 1;
             Ok(())
         })?;
         let all = same == self.count(into)?;
-        // What the server keeps for itself cannot be dropped.
-        let kept = into.name == "system.js";
-        if all && !kept {
-            return self.drop_whole(into, report);
+        // Of a capped one nothing can go but the whole; and a rehearsal ends here.
+        if source.kind == CollectionKind::Capped || self.dry_run {
+            return match all {
+                true => self.drop_whole(into, report),
+                false => self.left(report),
+            };
         }
-        if source.kind == CollectionKind::Capped {
-            return self.left(report);
-        }
-        let mut waiting = Vec::new();
-        self.each_same(source, into, &mut |id| {
-            waiting.push(id.clone());
-            match waiting.len() >= BATCH {
-                true => self.remove(into, std::mem::take(&mut waiting), report),
+        let (mut waiting, mut bytes) = (Vec::new(), 0);
+        self.each_same(source, into, &mut |id, made| {
+            bytes += made.len();
+            waiting.push((id, made.to_vec()));
+            match waiting.len() >= BATCH || bytes >= BATCH_BYTES {
+                true => {
+                    bytes = 0;
+                    self.remove(into, std::mem::take(&mut waiting), report)
+                }
                 false => Ok(()),
             }
         })?;
         self.remove(into, waiting, report)?;
-        match all {
-            true => Ok(()),
-            false => self.left(report),
+        // Document by document, for somebody may have written one meanwhile; and what the server keeps for itself
+        // cannot be dropped.
+        match self.count(into)? {
+            0 if into.name != "system.js" => self.drop_whole(into, report),
+            0 => Ok(()),
+            _ => self.left(report),
         }
     }
 
@@ -240,7 +232,7 @@ impl Rollback<'_> {
         &self,
         source: &Collection,
         into: Place<'_>,
-        each: &mut dyn FnMut(&RawId) -> Result<()>,
+        each: &mut dyn FnMut(RawId, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let all = Choice::default();
         let mut documents = self.repository.chosen(source, &all)?;
@@ -261,7 +253,10 @@ impl Rollback<'_> {
             let there = self.there(into, &some)?;
             for stored in &some {
                 if there.get(&stored.key) == Some(&stored.bytes) {
-                    each(&reading::id_of(Document::whole(&stored.bytes)?)?)?;
+                    each(
+                        reading::id_of(Document::whole(&stored.bytes)?)?,
+                        &stored.bytes,
+                    )?;
                 }
             }
             self.progress.advance(some.len() as u64, bytes as u64);
@@ -288,21 +283,34 @@ impl Rollback<'_> {
         }
     }
 
-    fn remove(&self, into: Place<'_>, ids: Vec<RawId>, report: &mut RollbackReport) -> Result<()> {
-        if ids.is_empty() {
+    /// Takes documents away that are still what the restore made of them.
+    fn remove(
+        &self,
+        into: Place<'_>,
+        made: Vec<(RawId, Vec<u8>)>,
+        report: &mut RollbackReport,
+    ) -> Result<()> {
+        if made.is_empty() {
             return Ok(());
         }
-        let mut refused = HashMap::new();
+        let (mut refused, mut left) = (HashMap::new(), There::new());
         if !self.dry_run {
-            let changes: Vec<Change<'_>> = ids.iter().cloned().map(Change::Remove).collect();
-            for own in target::change(self.server, into, &changes)? {
+            let (changes, there): (Vec<Change<'_>>, Vec<Option<&[u8]>>) = made
+                .iter()
+                .map(|(id, bytes)| (Change::Remove(id.clone()), Some(&bytes[..])))
+                .unzip();
+            for own in target::change(self.server, into, &changes, &there)? {
                 refused.insert(own.at, own.why);
             }
+            let ids: Vec<RawId> = made.iter().map(|(id, _)| id.clone()).collect();
+            left = self.there_of(into, &ids)?;
         }
-        for (at, id) in ids.iter().enumerate() {
-            match refused.get(&at) {
-                Some(why) => report.fail(id, why)?,
-                None => report.removed.add(id)?,
+        for (at, (id, bytes)) in made.iter().enumerate() {
+            let stays = left.contains_key(&key_of(Document::whole(bytes)?)?);
+            match (refused.get(&at), stays) {
+                (Some(why), _) => report.fail(id, why)?,
+                (None, true) => report.skipped.add(id)?,
+                (None, false) => report.removed.add(id)?,
             }
         }
         Ok(())
@@ -372,9 +380,11 @@ impl Rollback<'_> {
             } else if now.is_none() || now != before.made.as_ref() {
                 report.skipped.add(&before.id)?;
             } else {
-                match before.bytes {
-                    Some(bytes) => back.push((before.id, bytes)),
-                    None => gone.push(before.id),
+                match (before.bytes, before.made) {
+                    (Some(bytes), Some(made)) => back.push((before.id, bytes, made)),
+                    (None, Some(made)) => gone.push((before.id, made)),
+                    // What nobody knows is not what is there.
+                    (_, None) => {}
                 }
             }
         }
@@ -383,21 +393,23 @@ impl Rollback<'_> {
         if !self.dry_run && !back.is_empty() {
             let changes: Vec<Change<'_>> = back
                 .iter()
-                .map(|(_, bytes)| Ok(Change::Replace(Document::whole(bytes)?)))
+                .map(|(_, bytes, _)| Ok(Change::Replace(Document::whole(bytes)?)))
                 .collect::<Result<_>>()?;
-            for own in target::change(self.server, into, &changes)? {
+            let made: Vec<Option<&[u8]>> =
+                back.iter().map(|(_, _, made)| Some(&made[..])).collect();
+            for own in target::change(self.server, into, &changes, &made)? {
                 refused.insert(own.at, own.why);
             }
-            let ids: Vec<RawId> = back.iter().map(|(id, _)| id.clone()).collect();
+            let ids: Vec<RawId> = back.iter().map(|(id, ..)| id.clone()).collect();
             let there = self.there_of(into, &ids)?;
-            for (at, (_, bytes)) in back.iter().enumerate() {
+            for (at, (_, bytes, _)) in back.iter().enumerate() {
                 if there.get(&key_of(Document::whole(bytes)?)?) != Some(bytes) {
-                    let why = "it is not what was written when it is read back";
+                    let why = "somebody wrote it meanwhile: it is left as it is";
                     refused.entry(at).or_insert_with(|| why.into());
                 }
             }
         }
-        for (at, (id, _)) in back.iter().enumerate() {
+        for (at, (id, ..)) in back.iter().enumerate() {
             match refused.get(&at) {
                 Some(why) => report.fail(id, why)?,
                 None => report.restored.add(id)?,
@@ -411,6 +423,7 @@ impl Rollback<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::source::mongo::command::Builder;
 
     #[test]
     fn a_document_that_is_given_what_it_lacks() {

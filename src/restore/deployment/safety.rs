@@ -129,6 +129,7 @@ impl Safety {
         self,
         put: &mut dyn Put,
         cutter: &Cutter,
+        go_on: &dyn Fn() -> Result<()>,
     ) -> Result<(Vec<UndoCollection>, Approved)> {
         let mut all = Vec::new();
         for own in self.open {
@@ -137,8 +138,8 @@ impl Safety {
                 target: own.target,
                 created: own.created,
                 before: Run {
-                    documents: stored(own.before, put, cutter)?,
-                    deleted: stored(own.absent, put, cutter)?,
+                    documents: stored(own.before, put, cutter, go_on)?,
+                    deleted: stored(own.absent, put, cutter, go_on)?,
                     extensions: Vec::new(),
                 },
             });
@@ -147,9 +148,15 @@ impl Safety {
     }
 }
 
-fn stored(records: Sorter, put: &mut dyn Put, cutter: &Cutter) -> Result<Option<Sorted>> {
+fn stored(
+    records: Sorter,
+    put: &mut dyn Put,
+    cutter: &Cutter,
+    go_on: &dyn Fn() -> Result<()>,
+) -> Result<Option<Sorted>> {
     let mut builder = RunBuilder::new(cutter);
     for record in records.sorted()? {
+        go_on()?;
         let (key, document) = record?;
         if builder.may_follow(&key) {
             builder.push(put, key, Document::whole(&document)?)?;

@@ -46,7 +46,8 @@ use crate::source::mongo::server::{Asked, Refusal, code};
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
 use capped::Capped;
 pub(super) use parts::Parts;
-pub(super) use record::{Recorder, scope};
+pub(super) use record::Recorder;
+pub use record::scope;
 
 /// Rounds until the catalogue stands still.
 const ROUNDS_MAX: u32 = 50;

@@ -9,7 +9,7 @@ use crate::format::bson::{Document, Element, kind};
 use crate::format::deployment::{Deployment, Moment, Position};
 use crate::format::document_key::key;
 use crate::format::run::Sorted;
-use crate::format::slice::{Scope, Slice, timed};
+use crate::format::slice::{Scope, Slice, proof, timed};
 use crate::snapshot::documents::RunBuilder;
 use crate::snapshot::put::Put;
 use crate::snapshot::sorter::Sorter;
@@ -30,22 +30,23 @@ impl Recorder {
         }
     }
 
-    /// Takes an entry where it concerns what is taken.
+    /// Takes an entry where it concerns what is taken, and its proof otherwise.
     pub(in crate::snapshot) fn hear(
         &mut self,
         selection: &Selection,
         entry: Document<'_>,
     ) -> Result<()> {
-        if !operation::concerns(selection, entry)? {
-            return Ok(());
-        }
         let time = oplog::time(entry)?;
         let id = Element {
             kind: kind::TIMESTAMP,
             name: b"_id",
             value: &time.to_le_bytes(),
         };
-        self.entries.push(key(&id), timed(time, entry))
+        let kept = match operation::concerns(selection, entry)? {
+            true => timed(time, entry),
+            false => proof(time, entry),
+        };
+        self.entries.push(key(&id), kept)
     }
 
     /// Stores them; where it began, and the run.
@@ -53,9 +54,11 @@ impl Recorder {
         self,
         put: &mut dyn Put,
         cutter: &Cutter,
+        go_on: &dyn Fn() -> Result<()>,
     ) -> Result<(Position, Option<Sorted>)> {
         let mut builder = RunBuilder::new(cutter);
         for record in self.entries.sorted()? {
+            go_on()?;
             let (key, entry) = record?;
             // A part of a transaction may have been met twice.
             if builder.may_follow(&key) {
@@ -67,7 +70,8 @@ impl Recorder {
 }
 
 /// What a selection takes, as it is recorded.
-pub(in crate::snapshot) fn scope(selection: &Selection) -> Scope {
+#[must_use]
+pub fn scope(selection: &Selection) -> Scope {
     Scope {
         database: selection.database.clone(),
         include: selection.include.clone(),
@@ -82,7 +86,9 @@ impl Capture<'_> {
         let (Some(recorder), Moment::At(to)) = (self.recorder.take(), of.moment) else {
             return Ok(None);
         };
-        let (from, entries) = recorder.finish(&mut self.putter, self.cutter)?;
+        let (session, repository) = (self.session, self.repository);
+        let go_on = || session.renew_when_due(repository);
+        let (from, entries) = recorder.finish(&mut self.putter, self.cutter, &go_on)?;
         if from == to {
             return Ok(None);
         }
