@@ -185,6 +185,21 @@ impl CataloguePage {
 }
 
 impl Collection {
+    /// A collection of that name of which nothing else is known.
+    #[must_use]
+    pub fn named(namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            kind: CollectionKind::Plain,
+            uuid: None,
+            options: Vec::new(),
+            indexes: Vec::new(),
+            documents: None,
+            runs: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
+
     /// Its database.
     #[must_use]
     pub fn database(&self) -> &str {

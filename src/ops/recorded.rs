@@ -131,6 +131,13 @@ impl Recorded {
     }
 }
 
+/// Whether two snapshots are of the same, as it was asked for.
+#[must_use]
+pub fn alike(left: &Snapshot, right: &Snapshot) -> bool {
+    let of = |own: &'_ Snapshot| (own.host.clone(), own.paths.clone(), own.excludes.clone());
+    of(left) == of(right)
+}
+
 /// The replica set that `snapshot` shows, as it was at the end of the second of `at`: the newest snapshot of it before, with
 /// what was recorded since done to it. It can be read like any other, by this process alone.
 ///
@@ -156,9 +163,9 @@ pub fn at_moment(
     let all = recorded(&snapshots);
     let own = all.get(&name).cloned().unwrap_or_default();
     // Of what the named one holds: another may have been asked for less.
-    let alike = |id: &SnapshotId| {
+    let fits = |id: &SnapshotId| {
         let found = snapshots.iter().find(|own| own.id == *id);
-        found.is_some_and(|own| own.paths == snapshot.paths && own.excludes == snapshot.excludes)
+        found.is_some_and(|own| alike(own, snapshot))
     };
     let until = last_moment(at);
     let slices = own.stretches();
@@ -166,7 +173,7 @@ pub fn at_moment(
         .moments
         .iter()
         .rev()
-        .filter(|(own, id)| own.time <= until && alike(id));
+        .filter(|(own, id)| own.time <= until && fits(id));
     let mut any = false;
     for (from, id) in before {
         any = true;

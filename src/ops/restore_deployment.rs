@@ -113,7 +113,11 @@ pub fn run(
         } else {
             let merged = wanted.conflict == Conflict::Merge;
             let source = (snapshot.id, options.at);
-            let (id, approved) = rollback::store(repository, source, &server, merged, safety)?;
+            let (id, approved) = rollback::store(repository, source, &server, merged, safety)
+                .map_err(|error| match error.hint_text() {
+                    None => error.hint("--no-safety restores without keeping what is overwritten"),
+                    Some(_) => error,
+                })?;
             // Should what follows fail, this is how it is taken back.
             let short = id.short();
             progress.note(&format!(

@@ -178,34 +178,50 @@ fn begin(
         host => host,
     };
     let known = all.get(&recorded::named(host, set, server.address()));
-    // Where the same was recorded before; a snapshot may be newer, and what lies between would be lacking.
-    let known = known.and_then(|known| known.recorded_like(selection).or(known.newest()));
     let newest = Patience::new(progress).until(|| reading::newest(server))?;
-    let Some(known) = known else {
+    let Some(known) = known.filter(|known| known.newest().is_some()) else {
         progress.note(
             "there is no snapshot of this replica set yet: what is recorded can be used from the first one on",
         );
         return Ok((newest, 0));
     };
-    let entry = Patience::new(progress).until(|| reading::entry(server, known.time))?;
-    match entry {
-        Some(entry) if *blake3::hash(&entry).as_bytes() == known.proof => Ok((known, 0)),
-        found => {
-            let what = match found {
-                Some(_) => "the oplog is another one than was recorded",
-                None => "the oplog has rolled over since it was last recorded",
-            };
-            progress.problem(
-                &Error::new(
-                    Kind::Failed,
-                    format!("{what}: what happened meanwhile cannot be had back second by second"),
-                )
-                .subject(server.address())
-                .hint("take a snapshot now; `duramen timeline` shows the gap"),
-            );
-            Ok((newest, 1))
+    // Where the same was recorded before: a snapshot may be newer, and what lies between would be lacking. Where the
+    // oplog does not reach back so far any more, that snapshot is the next best.
+    let places = [known.recorded_like(selection), known.newest()];
+    let mut what = None;
+    for place in places.into_iter().flatten() {
+        let entry = Patience::new(progress).until(|| reading::entry(server, place.time))?;
+        let same = entry.map(|entry| *blake3::hash(&entry).as_bytes() == place.proof);
+        if same == Some(true) {
+            return Ok(told(server, what, place, progress));
         }
+        what.get_or_insert(match same {
+            Some(_) => "the oplog is another one than was recorded",
+            None => "the oplog has rolled over since it was last recorded",
+        });
     }
+    Ok(told(server, what, newest, progress))
+}
+
+/// The place to begin at, and the gap before it where there is one: that is told.
+fn told(
+    server: &Server,
+    gap: Option<&str>,
+    place: Position,
+    progress: &dyn Progress,
+) -> (Position, u64) {
+    let Some(what) = gap else {
+        return (place, 0);
+    };
+    progress.problem(
+        &Error::new(
+            Kind::Failed,
+            format!("{what}: what happened meanwhile cannot be had back second by second"),
+        )
+        .subject(server.address())
+        .hint("take a snapshot now; `duramen timeline` shows the gap"),
+    );
+    (place, 1)
 }
 
 /// Takes one stretch and commits it; none where the oplog does not hold it any more.

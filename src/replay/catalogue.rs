@@ -127,14 +127,7 @@ impl Model {
 
     /// A view came, changed or went.
     pub(super) fn view(&mut self, operation: &Operation<'_>) -> Result<()> {
-        let key = match operation.op {
-            b"u" => operation.second,
-            _ => Some(operation.body),
-        };
-        let id = match key {
-            Some(key) => word(key, "_id")?,
-            None => None,
-        };
+        let id = operation.id()?.as_ref().and_then(text);
         let id = id.ok_or_else(|| Error::damage("a view in the oplog without a name"))?;
         let definition = match operation.op {
             b"d" => {
@@ -171,13 +164,13 @@ impl Model {
             Collection {
                 options: of_series(below)?,
                 kind: CollectionKind::TimeSeries,
-                ..empty(&id)
+                ..Collection::named(id)
             }
         } else {
             Collection {
                 options,
                 kind: CollectionKind::View,
-                ..empty(&id)
+                ..Collection::named(id)
             }
         };
         self.put(collection);
@@ -281,7 +274,7 @@ impl Model {
                 .map(|index| RawDocument(index.value.to_vec()))
                 .into_iter()
                 .collect(),
-            ..empty(namespace)
+            ..Collection::named(namespace)
         });
         Ok(())
     }
@@ -355,19 +348,6 @@ fn of_series(buckets: &[u8]) -> Result<Vec<u8>> {
         b"clusteredIndex",
     ];
     without(Document::whole(buckets)?, &own)
-}
-
-fn empty(namespace: &str) -> Collection {
-    Collection {
-        namespace: namespace.to_owned(),
-        kind: CollectionKind::Plain,
-        uuid: None,
-        options: Vec::new(),
-        indexes: Vec::new(),
-        documents: None,
-        runs: Vec::new(),
-        extensions: Vec::new(),
-    }
 }
 
 /// `collMod`.

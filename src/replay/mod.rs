@@ -15,26 +15,27 @@ mod documents;
 mod path;
 mod trace;
 mod transactions;
+mod walk;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::chunk::Cutter;
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::Document;
-use crate::format::deployment::{Deployment, Moment, Position};
+use crate::format::deployment::{Collection, Deployment, Moment, Position};
 use crate::format::document_key::key;
-use crate::format::slice::{Kept, Slice, untimed};
+use crate::format::slice::Slice;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::snapshot::{ScratchPutter, Sorter, store_catalogue};
 use crate::source::mongo::Selection;
-use crate::source::mongo::operation::{self, Operation};
+use crate::source::mongo::operation::Operation;
 use crate::source::mongo::oplog::Uuid;
 use catalogue::Model;
 use documents::{Change, Documents};
 pub use path::{last_moment, path, reach};
 pub use trace::{Traced, trace};
 use transactions::{Transactions, is_noise};
+use walk::walk;
 
 /// What came of it.
 pub struct Replayed {
@@ -103,7 +104,17 @@ pub fn replay(
     let mut here = at;
     let mut transactions = Transactions::default();
     for slice in slices {
-        replay.slice(slice, here, until, &mut transactions)?;
+        let selection = selection(slice);
+        replay.model.retain(&selection);
+        let span = (here, until);
+        walk(
+            repository,
+            slice,
+            span,
+            &mut transactions,
+            progress,
+            &mut |_, own| replay.operation(own, &selection),
+        )?;
         here = slice.to;
     }
     let operations = replay.number;
@@ -126,47 +137,6 @@ pub fn replay(
 }
 
 impl Replay<'_> {
-    /// What a slice says of the time behind `after` and up to `until`.
-    fn slice(
-        &mut self,
-        slice: &Slice,
-        after: Position,
-        until: u64,
-        transactions: &mut Transactions,
-    ) -> Result<()> {
-        let selection = selection(slice);
-        self.model.retain(&selection);
-        // Entered in its middle, it must hold the very entry that we come from.
-        let mut proved = slice.from == after;
-        for stored in self.repository.collection(&[slice.run()]) {
-            self.progress.go_on()?;
-            let stored = stored?;
-            let (time, kept) = untimed(Document::whole(&stored.bytes)?)?;
-            proved |= time == after.time && kept.is(&after.proof);
-            if time > after.time && !proved {
-                return Err(Error::damage(
-                    "what was recorded of the oplog is of another history than the snapshot",
-                ));
-            }
-            if time > until {
-                return Ok(());
-            }
-            let Kept::Entry(entry) = kept else {
-                continue;
-            };
-            self.progress.advance(1, entry.bytes().len() as u64);
-            for happened in transactions.hear(entry)? {
-                // Of what ended before only the parts were needed.
-                if time > after.time {
-                    operation::operations(Document::whole(&happened)?, &mut |own| {
-                        self.operation(&own, &selection)
-                    })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn operation(&mut self, own: &Operation<'_>, selection: &Selection) -> Result<()> {
         if is_noise(own) {
             return Ok(());
@@ -202,14 +172,7 @@ impl Replay<'_> {
             }
             return Ok(());
         }
-        let named = match own.op {
-            b"u" => own.second,
-            _ => Some(own.body),
-        };
-        let id = match named {
-            Some(named) => named.get(b"_id")?,
-            None => None,
-        };
+        let id = own.id()?;
         let id = id.ok_or_else(|| Error::damage("an oplog entry that names no _id"))?;
         let Some(change) = Change::of(own)? else {
             return Ok(());
@@ -225,14 +188,7 @@ impl Replay<'_> {
 
     /// A view, where that one is taken.
     fn view(&mut self, own: &Operation<'_>, selection: &Selection) -> Result<()> {
-        let named = match own.op {
-            b"u" => own.second,
-            _ => Some(own.body),
-        };
-        let id = match named {
-            Some(named) => named.get(b"_id")?,
-            None => None,
-        };
+        let id = own.id()?;
         let id = id.as_ref().and_then(crate::source::mongo::answer::text);
         let id = id.unwrap_or_default();
         let (database, name) = id.split_once('.').unwrap_or_default();
@@ -243,7 +199,7 @@ impl Replay<'_> {
     }
 
     /// All collections with what became of their documents.
-    fn finish(self) -> Result<(Vec<crate::format::deployment::Collection>, Vec<String>)> {
+    fn finish(self) -> Result<(Vec<Collection>, Vec<String>)> {
         let Self {
             repository,
             progress,

@@ -2,14 +2,14 @@
 
 use super::documents::{Change, changed};
 use super::transactions::Transactions;
+use super::walk::walk;
 use crate::error::Result;
-use crate::format::bson::Document;
 use crate::format::deployment::Position;
 use crate::format::document_key::key;
-use crate::format::slice::{Kept, Slice, untimed};
+use crate::format::slice::Slice;
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::source::mongo::operation::{self, Operation};
+use crate::source::mongo::operation::Operation;
 use crate::source::mongo::oplog::Uuid;
 
 /// A document after a change; none where it went.
@@ -31,29 +31,21 @@ pub fn trace(
     let (mut all, mut here, mut now) = (Vec::new(), from, before);
     let mut transactions = Transactions::default();
     for slice in slices {
-        for stored in repository.collection(&[slice.run()]) {
-            progress.go_on()?;
-            let stored = stored?;
-            let (time, kept) = untimed(Document::whole(&stored.bytes)?)?;
-            if time > until {
-                return Ok(all);
-            }
-            let Kept::Entry(entry) = kept else {
-                continue;
-            };
-            for happened in transactions.hear(entry)? {
-                if time <= here.time {
-                    continue;
+        let span = (here, until);
+        walk(
+            repository,
+            slice,
+            span,
+            &mut transactions,
+            progress,
+            &mut |time, own| {
+                if let Some(after) = after(own, uuid, of, now.as_deref())? {
+                    all.push((time, after.clone()));
+                    now = after;
                 }
-                operation::operations(Document::whole(&happened)?, &mut |own| {
-                    if let Some(after) = after(&own, uuid, of, now.as_deref())? {
-                        all.push((time, after.clone()));
-                        now = after;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
+                Ok(())
+            },
+        )?;
         here = slice.to;
     }
     Ok(all)
@@ -74,15 +66,7 @@ fn after(
     if own.uuid.as_ref() != Some(uuid) {
         return Ok(None);
     }
-    let named = match own.op {
-        b"u" => own.second,
-        _ => Some(own.body),
-    };
-    let id = match named {
-        Some(named) => named.get(b"_id")?,
-        None => None,
-    };
-    if id.is_none_or(|id| !of.contains(&key(&id))) {
+    if own.id()?.is_none_or(|id| !of.contains(&key(&id))) {
         return Ok(None);
     }
     let Some(change) = Change::of(own)? else {

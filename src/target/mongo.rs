@@ -413,6 +413,10 @@ pub fn unmark(server: &Server, own: Place<'_>) -> Asked<()> {
     };
     let id = Builder::new().string("_id", own.name).finish();
     let id = id_of_marker(&id)?;
+    let there = Builder::new().string("find", RESTORING).int32("limit", 2);
+    if server.all(own.database, there)?.is_empty() {
+        return Ok(());
+    }
     change(server, into, &[Change::Remove(id)], &[])?;
     let place = format!("{}.{RESTORING}", own.database);
     let left = Builder::new().string("find", RESTORING).int32("limit", 1);

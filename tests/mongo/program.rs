@@ -314,6 +314,15 @@ fn a_second_in_between_is_looked_at_restored_and_taken_back() {
     is(5);
     place.run(["rollback", undo]).ok();
     is(9);
+    // What another server, or another selection, does not hold is not gone for that.
+    let another = Mongod::set();
+    another.insert("other", "things", vec![doc! { "_id": 1 }]);
+    place.run(["snapshot", &another.address()]).ok();
+    place
+        .run(["snapshot", &server.address(), "--ns-include", "none.*"])
+        .ok();
+    let again = place.run(["history", "shop.quotes", "--id", "1"]).ok();
+    assert_eq!(again.objects(), versions);
     place.run(["check", "--read-data"]).ok();
 }
 

@@ -121,6 +121,8 @@ fn what_somebody_has_written_since_is_theirs() {
     set(&server, 5, 7);
     remove(&server, 1);
     server.insert("shop", "made", vec![doc! { "_id": 3 }]);
+    let rehearsed = back(&lab, &server, &undo, true);
+    assert_eq!(of(&rehearsed, "shop.made").removed.count, 2);
     let done = back(&lab, &server, &undo, false);
     let own = of(&done, "shop.quotes");
     assert_eq!(
@@ -170,6 +172,56 @@ fn what_was_made_goes_again() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(other.listed("mine").len(), 1);
+}
+
+/// Single documents into a collection that was not there: they go again too, and no others.
+#[test]
+fn a_part_of_a_collection_that_was_not_there_goes_again() {
+    let (server, other, lab) = (Mongod::set(), Mongod::set(), Lab::new());
+    let all = (0..10).map(|id| doc! { "_id": id });
+    server.insert("shop", "quotes", all.collect());
+    lab.snapshot(&server);
+    let part = |ids: &[&str]| {
+        let mut options = into(&other, Conflict::Skip);
+        options.documents.ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        restore(&lab, &options)
+    };
+    let first = part(&["1", "2"]);
+    let second = part(&["3"]);
+    let left = || {
+        let all = other.raw("shop", "quotes", None);
+        let id = |bytes: &Vec<u8>| {
+            let document = Document::from_reader(&bytes[..]).unwrap();
+            document.get_i32("_id").unwrap()
+        };
+        let mut ids: Vec<i32> = all.iter().map(id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(left(), [1, 2, 3]);
+    let done = back(&lab, &other, &kept(&lab, &first), false);
+    assert_eq!(of(&done, "shop.quotes").removed.count, 2);
+    assert_eq!(left(), [3]);
+    back(&lab, &other, &kept(&lab, &second), false);
+    assert!(left().is_empty());
+}
+
+/// What a restore that was killed left half is named until the same restore has made it whole.
+#[test]
+fn what_is_half_there_is_named_until_it_is_whole() {
+    let (server, other, lab) = (Mongod::set(), Mongod::set(), Lab::new());
+    let all = (0..10).map(|id| doc! { "_id": id });
+    server.insert("shop", "quotes", all.collect());
+    lab.snapshot(&server);
+    // As it stands when it was killed.
+    other.insert("shop", "quotes", vec![doc! { "_id": 0 }]);
+    let named = vec![doc! { "_id": "quotes" }, doc! { "_id": "other" }];
+    other.insert("shop", "duramen_restoring", named);
+    assert!(restore(&lab, &into(&other, Conflict::Skip)).is_well());
+    let left = other.raw("shop", "duramen_restoring", None);
+    assert_eq!(left.len(), 1);
+    let left = Document::from_reader(&left[0][..]).unwrap();
+    assert_eq!(left.get_str("_id"), Ok("other"));
 }
 
 #[test]

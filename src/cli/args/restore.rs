@@ -146,7 +146,7 @@ pub struct MongoArgs {
     #[arg(long)]
     pub no_indexes: bool,
 
-    /// Do not read back what was written
+    /// Do not read back documents that were not there before
     #[arg(long)]
     pub no_verify: bool,
 

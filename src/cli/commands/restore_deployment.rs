@@ -6,7 +6,7 @@ use duramen::error::{Kind, Result};
 use duramen::ops::documents;
 use duramen::ops::restore_deployment::{
     self, CollectionReport, Conflict, DeploymentRestoreOptions, DeploymentRestoreSummary,
-    Documents, Moment, Selection,
+    Documents, FailedDocument, Moment, Selection,
 };
 use serde::Serialize;
 
@@ -67,6 +67,15 @@ impl From<&Documents> for DocumentsObject {
     }
 }
 
+impl From<&FailedDocument> for FailedObject {
+    fn from(own: &FailedDocument) -> Self {
+        Self {
+            id: own.id.clone(),
+            why: own.why.clone(),
+        }
+    }
+}
+
 impl From<&CollectionReport> for CollectionObject {
     fn from(own: &CollectionReport) -> Self {
         Self {
@@ -80,14 +89,7 @@ impl From<&CollectionReport> for CollectionObject {
             unchanged: own.unchanged,
             verified: own.verified,
             failed_count: own.failed_count,
-            failed: own
-                .failed
-                .iter()
-                .map(|failed| FailedObject {
-                    id: failed.id.clone(),
-                    why: failed.why.clone(),
-                })
-                .collect(),
+            failed: own.failed.iter().map(Into::into).collect(),
             indexes: own.indexes,
             deferred_indexes: own.deferred.clone(),
             problems: own.problems.clone(),

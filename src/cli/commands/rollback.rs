@@ -45,14 +45,7 @@ impl From<&RollbackReport> for CollectionObject {
             skipped: (&own.skipped).into(),
             unchanged: own.unchanged,
             failed_count: own.failed_count,
-            failed: own
-                .failed
-                .iter()
-                .map(|failed| FailedObject {
-                    id: failed.id.clone(),
-                    why: failed.why.clone(),
-                })
-                .collect(),
+            failed: own.failed.iter().map(Into::into).collect(),
             problems: own.problems.clone(),
         }
     }

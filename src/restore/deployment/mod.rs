@@ -238,12 +238,13 @@ impl Restore<'_> {
             }
         }
         if is_held(own.kind) {
-            let marked = report.created && !part && !self.wanted.dry_run;
-            if marked {
+            let writes = !part && !self.wanted.dry_run;
+            if report.created && writes {
                 target::mark(self.server, into)?;
             }
             self.documents(own, into, there.as_ref(), &mut report)?;
-            if marked {
+            // One that was killed may have left its name there.
+            if writes && report.failed_count == 0 {
                 target::unmark(self.server, into)?;
             }
         }
@@ -354,8 +355,8 @@ impl Restore<'_> {
             }
             new.clear();
         }
-        // What is in a collection that we have made is all ours.
-        if !empty {
+        // What is in a collection that we have made is all ours; but what comes into it is recorded first.
+        if !empty || self.step.only_looks() {
             let (all, mut approved) = (new, Vec::new());
             for item in all {
                 match self.approves(own, into, &item, None)? {
@@ -556,16 +557,7 @@ const MEANWHILE: &str = "somebody wrote it meanwhile: it is left as it is";
 
 /// A collection of the server's, by its name alone.
 fn placeless(into: Place<'_>) -> Collection {
-    Collection {
-        namespace: format!("{}.{}", into.database, into.name),
-        kind: CollectionKind::Plain,
-        uuid: None,
-        options: Vec::new(),
-        indexes: Vec::new(),
-        documents: None,
-        runs: Vec::new(),
-        extensions: Vec::new(),
-    }
+    Collection::named(format!("{}.{}", into.database, into.name))
 }
 
 /// Documents of the server by their keys; none where they come to more than `most` bytes.

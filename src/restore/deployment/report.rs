@@ -46,6 +46,28 @@ pub struct FailedDocument {
     pub why: String,
 }
 
+/// Counts a document that failed, and names it where it is one of the first.
+///
+/// # Errors
+/// As [`Documents::add`].
+pub(super) fn name_failed(
+    count: &mut u64,
+    named: &mut Vec<FailedDocument>,
+    id: &RawId,
+    why: &str,
+) -> Result<()> {
+    *count += 1;
+    if named.len() < NAMED_MAX {
+        let mut own = Documents::default();
+        own.add(id)?;
+        named.push(FailedDocument {
+            id: own.ids.pop().unwrap_or_default(),
+            why: why.to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// What was done to one collection.
 #[derive(Clone, Debug, Default)]
 pub struct CollectionReport {
@@ -85,16 +107,7 @@ impl CollectionReport {
     /// # Errors
     /// As [`Documents::add`].
     pub fn fail(&mut self, id: &RawId, why: &str) -> Result<()> {
-        self.failed_count += 1;
-        if self.failed.len() < NAMED_MAX {
-            let mut named = Documents::default();
-            named.add(id)?;
-            self.failed.push(FailedDocument {
-                id: named.ids.pop().unwrap_or_default(),
-                why: why.to_owned(),
-            });
-        }
-        Ok(())
+        name_failed(&mut self.failed_count, &mut self.failed, id, why)
     }
 
     /// Whether all went well.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::report::{Documents, FailedDocument, NAMED_MAX};
+use super::report::{Documents, FailedDocument, name_failed};
 use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, filled, looked_up};
 use crate::error::Result;
 use crate::format::bson::Document;
@@ -47,16 +47,7 @@ impl RollbackReport {
     }
 
     fn fail(&mut self, id: &RawId, why: &str) -> Result<()> {
-        self.failed_count += 1;
-        if self.failed.len() < NAMED_MAX {
-            let mut named = Documents::default();
-            named.add(id)?;
-            self.failed.push(FailedDocument {
-                id: named.ids.pop().unwrap_or_default(),
-                why: why.to_owned(),
-            });
-        }
-        Ok(())
+        name_failed(&mut self.failed_count, &mut self.failed, id, why)
     }
 }
 
@@ -198,8 +189,8 @@ impl Rollback<'_> {
             Ok(())
         })?;
         let all = same == self.count(into)?;
-        // Of a capped one nothing can go but the whole; and a rehearsal ends here.
-        if source.kind == CollectionKind::Capped || self.dry_run {
+        // Of a capped one nothing can go but the whole; and where all would go, a rehearsal ends here.
+        if source.kind == CollectionKind::Capped || (self.dry_run && all) {
             return match all {
                 true => self.drop_whole(into, report),
                 false => self.left(report),

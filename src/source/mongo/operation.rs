@@ -5,7 +5,7 @@ use super::answer::text;
 use super::oplog::{self, Uuid};
 use super::select::Selection;
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::{Document, kind};
+use crate::format::bson::{Document, Element, kind};
 
 /// One operation.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,21 @@ impl<'a> Operation<'a> {
         let end = self.namespace.iter().position(|byte| *byte == b'.');
         let name = end.and_then(|end| self.namespace.get(end + 1..));
         std::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// The `_id` of the document that it is about.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] for what is no operation.
+    pub fn id(&self) -> Result<Option<Element<'a>>> {
+        let named = match self.op {
+            b"u" => self.second,
+            _ => Some(self.body),
+        };
+        match named {
+            Some(named) => named.get(b"_id"),
+            None => Ok(None),
+        }
     }
 
     /// Of a command: its name, and the collection that it is about.
