@@ -8,6 +8,7 @@ mod moved;
 mod scrub;
 mod subset;
 mod trees;
+mod wanted;
 
 pub use data::verify_pack;
 pub use scrub::scrub;
@@ -23,6 +24,7 @@ use crate::id::{ChunkId, PackId};
 use crate::pack::{pack_id, pack_name};
 use crate::progress::Progress;
 use crate::repository::{Facts, Repository, Standing};
+use trees::Trees;
 
 /// Findings that are kept; the rest are counted.
 const FINDINGS_KEPT: usize = 1000;
@@ -152,7 +154,13 @@ pub fn check(
     if options.snapshots.is_some() {
         // What is wrong with it has been named above.
         let _ = repository.index().refresh();
-        let needed = trees::needed_packs(repository, &snapshots, &named, progress)?;
+        let trees = Trees {
+            repository,
+            snapshots: &snapshots,
+            named: &named,
+            lost: &Lost::default(),
+        };
+        let needed = trees.needed_packs(progress)?;
         named.retain(|id, _| needed.contains(id));
     }
     // What is to go need not be whole: a sweep saves first what is needed of it, and that is looked for below.
@@ -181,7 +189,16 @@ pub fn check(
     if whole {
         repository.index().compact();
     }
-    trees::walk(repository, &snapshots, &named, &lost, &mut report, progress)?;
+    let trees = Trees {
+        repository,
+        snapshots: &snapshots,
+        named: &named,
+        lost: &lost,
+    };
+    // Of a part it would read the whole index.
+    if !(whole && trees.stand(&mut report, progress)?) {
+        trees.walk(&mut report, progress)?;
+    }
     Ok(report)
 }
 

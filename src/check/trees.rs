@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use super::moved::Newer;
+use super::wanted::Wanted;
 use super::{Lost, Named, Report};
 use crate::error::{Error, Result};
 use crate::format::codec;
@@ -37,6 +38,8 @@ struct Walk<'c> {
     lacking: u64,
     /// Packs of all places of all chunks that were asked for.
     needed: RefCell<HashSet<PackId>>,
+    /// Chunks that are to be asked for all at once; none where each is looked up as it is met.
+    wanted: Option<Wanted>,
 }
 
 /// Hears nothing but the wish to stop.
@@ -46,19 +49,6 @@ impl Progress for OnlyStops<'_> {
     fn interrupted(&self) -> bool {
         self.0.interrupted()
     }
-}
-
-/// Every pack in which something lies that these snapshots need. What is found wrong on the way is told by [`walk`].
-pub fn needed_packs(
-    repository: &Repository,
-    snapshots: &[(Snapshot, Facts)],
-    named: &Named,
-    progress: &dyn Progress,
-) -> Result<HashSet<PackId>> {
-    let (mut report, lost) = (Report::default(), Lost::default());
-    let quiet = OnlyStops(progress);
-    let walk = walked(repository, snapshots, named, &lost, &mut report, &quiet)?;
-    Ok(walk.needed.into_inner())
 }
 
 /// A page to be looked at.
@@ -71,94 +61,128 @@ struct Waiting {
     place: String,
 }
 
-/// Walks the trees of all snapshots.
-pub fn walk(
-    repository: &Repository,
-    snapshots: &[(Snapshot, Facts)],
-    named: &Named,
-    lost: &Lost,
-    report: &mut Report,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let trees = walked(repository, snapshots, named, lost, report, progress)?
-        .seen
-        .len();
-    report.trees = trees as u64;
-    Ok(())
+/// Snapshots, and by what their trees are judged.
+pub(super) struct Trees<'c> {
+    pub repository: &'c Repository,
+    pub snapshots: &'c [(Snapshot, Facts)],
+    pub named: &'c Named,
+    pub lost: &'c Lost,
 }
 
-fn walked<'c>(
-    repository: &'c Repository,
-    snapshots: &[(Snapshot, Facts)],
-    named: &'c Named,
-    lost: &'c Lost,
-    report: &'c mut Report,
-    progress: &'c dyn Progress,
-) -> Result<Walk<'c>> {
-    let mut walk = Walk {
-        repository,
-        named,
-        lost,
-        newer: Newer::default(),
-        report,
-        progress,
-        seen: Seen::default(),
-        snapshot: None,
-        standing: Standing::Living,
-        asked: false,
-        lacking: 0,
-        needed: RefCell::default(),
-    };
-    // Newest first: where several snapshots share what is damaged, the newest is named. What only a forgotten one lacks
-    // is no damage: nobody needs it, and nobody who takes it back is left in the dark.
-    let forgotten = |facts: &Facts| facts.standing != Standing::Living;
-    let (living, others): (Vec<_>, Vec<_>) = snapshots
-        .iter()
-        .rev()
-        .partition(|(_, facts)| !forgotten(facts));
-    for (snapshot, facts) in living.into_iter().chain(others) {
-        walk.snapshot = Some(snapshot.id);
-        walk.standing = facts.standing;
-        walk.asked = false;
-        walk.lacking = 0;
-        for source in &snapshot.sources {
-            let place = format!("{}:", snapshot.id.short());
-            match source {
-                SourceRecord::Files { root, .. } => {
-                    let mut waiting = Vec::new();
-                    walk.entry(root, place, &mut waiting)?;
-                    walk.pages(waiting)?;
-                }
-                SourceRecord::Mongo(deployment) => {
-                    let top = deployment.catalogue.map(|page| Waiting {
-                        page,
-                        kind: ChunkKind::Catalogue,
-                        bytes: None,
-                        place,
-                    });
-                    walk.pages(top.into_iter().collect())?;
-                }
-                SourceRecord::Oplog(slice) => {
-                    let top = slice.entries.iter().map(|sorted| run(sorted, &place));
-                    walk.pages(top.collect())?;
-                }
-                SourceRecord::Undo(undo) => {
-                    let own = undo.collections.iter().map(|own| &own.before);
-                    let sorted = own.flat_map(|run| run.documents.iter().chain(&run.deleted));
-                    walk.pages(sorted.map(|sorted| run(sorted, &place)).collect())?;
-                }
-            }
+impl<'c> Trees<'c> {
+    /// Every pack in which something lies that the snapshots need. What is found wrong on the way is told by
+    /// [`Trees::walk`].
+    pub(super) fn needed_packs(&self, progress: &dyn Progress) -> Result<HashSet<PackId>> {
+        let (mut report, quiet) = (Report::default(), OnlyStops(progress));
+        let walk = self.walked(None, &mut report, &quiet)?;
+        Ok(walk.needed.into_inner())
+    }
+
+    /// Whether all pages are as they should be and all that they refer to is there: the fast way to say that nothing
+    /// is wrong. Where something is, it does not say what.
+    pub(super) fn stand(&self, report: &mut Report, progress: &dyn Progress) -> Result<bool> {
+        let (mut found, quiet) = (Report::default(), OnlyStops(progress));
+        let wanted = Wanted::new(self.repository);
+        let walk = self.walked(Some(wanted), &mut found, &quiet)?;
+        let (trees, wanted) = (walk.seen.len() as u64, walk.wanted);
+        if found.finding_count > 0 {
+            return Ok(false);
         }
-        if walk.lacking > 0 {
-            let what = match walk.standing {
-                Standing::Gone => "went for good while it was looked at".into(),
-                _ => format!("forgotten, and damaged in {} places", walk.lacking),
-            };
-            walk.report
-                .remark(progress, format!("{}:/", snapshot.id.short()), &what);
+        report.trees = trees;
+        match wanted {
+            // What cannot be laid down, or read back, can still be looked up one by one.
+            Some(wanted) => Ok(wanted
+                .all_stand(self.repository, self.named, self.lost)
+                .unwrap_or(false)),
+            None => Ok(false),
         }
     }
-    Ok(walk)
+
+    /// Walks the trees of all snapshots, looks up all that they refer to, and names what is wrong.
+    pub(super) fn walk(&self, report: &mut Report, progress: &dyn Progress) -> Result<()> {
+        let trees = self.walked(None, report, progress)?.seen.len();
+        report.trees = trees as u64;
+        Ok(())
+    }
+
+    fn walked<'r>(
+        &self,
+        wanted: Option<Wanted>,
+        report: &'r mut Report,
+        progress: &'r dyn Progress,
+    ) -> Result<Walk<'r>>
+    where
+        'c: 'r,
+    {
+        let mut walk = Walk {
+            repository: self.repository,
+            named: self.named,
+            lost: self.lost,
+            newer: Newer::default(),
+            report,
+            progress,
+            seen: Seen::default(),
+            snapshot: None,
+            standing: Standing::Living,
+            asked: false,
+            lacking: 0,
+            needed: RefCell::default(),
+            wanted,
+        };
+        let living = |of: &&(Snapshot, Facts)| of.1.standing == Standing::Living;
+        let ordered: Vec<&(Snapshot, Facts)> = if walk.wanted.is_some() {
+            // Oldest first: pages lie beside those that were new with them, so each frame is opened once.
+            self.snapshots.iter().collect()
+        } else {
+            // Newest first: where several snapshots share what is damaged, the newest is named. What only a forgotten
+            // one lacks is no damage: nobody needs it, and nobody who takes it back is left in the dark.
+            let (living, others): (Vec<_>, Vec<_>) = self.snapshots.iter().rev().partition(living);
+            living.into_iter().chain(others).collect()
+        };
+        for (snapshot, facts) in ordered {
+            walk.snapshot = Some(snapshot.id);
+            walk.standing = facts.standing;
+            walk.asked = false;
+            walk.lacking = 0;
+            for source in &snapshot.sources {
+                let place = format!("{}:", snapshot.id.short());
+                match source {
+                    SourceRecord::Files { root, .. } => {
+                        let mut waiting = Vec::new();
+                        walk.entry(root, place, &mut waiting)?;
+                        walk.pages(waiting)?;
+                    }
+                    SourceRecord::Mongo(deployment) => {
+                        let top = deployment.catalogue.map(|page| Waiting {
+                            page,
+                            kind: ChunkKind::Catalogue,
+                            bytes: None,
+                            place,
+                        });
+                        walk.pages(top.into_iter().collect())?;
+                    }
+                    SourceRecord::Oplog(slice) => {
+                        let top = slice.entries.iter().map(|sorted| run(sorted, &place));
+                        walk.pages(top.collect())?;
+                    }
+                    SourceRecord::Undo(undo) => {
+                        let own = undo.collections.iter().map(|own| &own.before);
+                        let sorted = own.flat_map(|run| run.documents.iter().chain(&run.deleted));
+                        walk.pages(sorted.map(|sorted| run(sorted, &place)).collect())?;
+                    }
+                }
+            }
+            if walk.lacking > 0 {
+                let what = match walk.standing {
+                    Standing::Gone => "went for good while it was looked at".into(),
+                    _ => format!("forgotten, and damaged in {} places", walk.lacking),
+                };
+                walk.report
+                    .remark(progress, format!("{}:/", snapshot.id.short()), &what);
+            }
+        }
+        Ok(walk)
+    }
 }
 
 /// The topmost page of documents.
@@ -318,11 +342,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn pieces(&self, pieces: &[Piece]) -> Result<()> {
+    fn pieces(&mut self, pieces: &[Piece]) -> Result<()> {
         pieces.iter().try_for_each(|piece| match piece {
-            Piece::Data { id, len } => self.chunk(id, Some(*len)),
+            Piece::Data { id, len } => self.content(id, *len),
             Piece::Hole { .. } => Ok(()),
         })
+    }
+
+    /// A chunk that is not read here.
+    fn content(&mut self, id: &ChunkId, len: u32) -> Result<()> {
+        match &mut self.wanted {
+            Some(wanted) => wanted.add(id, len),
+            None => self.chunk(id, Some(len)),
+        }
     }
 
     fn entry(&mut self, entry: &Entry, place: String, more: &mut Vec<Waiting>) -> Result<()> {
@@ -330,7 +362,7 @@ impl Walk<'_> {
             .xattrs
             .iter()
             .try_for_each(|xattr| match &xattr.value {
-                XattrValue::Chunk { id, len } => self.chunk(id, Some(*len)),
+                XattrValue::Chunk { id, len } => self.content(id, *len),
                 XattrValue::Inline(_) => Ok(()),
             });
         let node = match &entry.node {

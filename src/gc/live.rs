@@ -1,13 +1,12 @@
 //! Mark: which chunks does any snapshot need? Every page of every tree is read once, however many snapshots share it.
 //! Pages are remembered in memory, for each is asked after at every turn; what they refer to, which is most, where it has
-//! room (`ids.rs`).
+//! room (`index/ids.rs`).
 //!
 //! What a mark has found stays true: a later one adds the snapshots committed since, and never has to begin again. That
 //! a snapshot went meanwhile only means that a little more is kept than must be.
 
 use std::collections::HashSet;
 
-use super::ids::{Ids, short};
 use crate::error::{Error, Kind, Result};
 use crate::format::codec;
 use crate::format::deployment::CataloguePage;
@@ -16,6 +15,7 @@ use crate::format::page::{HintPage, ListPage, TreePage};
 use crate::format::run::RunPage;
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::{ChunkId, SnapshotId};
+use crate::index::{Ids, short};
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{ChunkKind, Facts, Repository, Session, Standing};
@@ -72,7 +72,7 @@ impl Live {
     /// Chunks in it.
     #[must_use]
     pub fn chunks(&self) -> usize {
-        self.pages.len() + self.rest.len()
+        self.pages.len() + self.rest.size()
     }
 
     /// Snapshots that were marked.

@@ -9,7 +9,6 @@
 //! them; sweep again.
 
 mod copy;
-mod ids;
 mod live;
 mod segments;
 mod survey;

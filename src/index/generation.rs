@@ -59,6 +59,13 @@ impl Generation {
             .inspect_err(|_| self.broken.store(true, Ordering::Relaxed))
     }
 
+    /// All of it, in order.
+    pub fn all(&self) -> impl Iterator<Item = Entry> + '_ {
+        let broken = |_: &Error| self.broken.store(true, Ordering::Relaxed);
+        let entries = self.table.iter();
+        entries.map(move |entry| entry.inspect_err(broken))
+    }
+
     /// Whether a look-up has found it damaged: it must go.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)

@@ -7,6 +7,7 @@
 //! only means that it is thrown away.
 
 mod generation;
+mod ids;
 mod overlay;
 mod segment;
 mod table;
@@ -15,12 +16,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub use ids::{Ids, short};
 pub use segment::{read_segment, segment_id, segment_name, segment_of, write_segment};
 pub use table::{Builder as TableBuilder, Table};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::{ChunkKind, Codec, FrameInfo};
 use crate::id::{ChunkId, PackId, SegmentId};
+use crate::merge::merged;
 use crate::pack::FinishedPack;
 use crate::seal::Keys;
 use crate::storage::Storage;
@@ -328,6 +331,31 @@ impl Index {
         })
     }
 
+    /// Everything that the index knows, in the order of the chunks. None where that is too
+    /// much for memory, or a generation is damaged: then chunks must be looked up one by one.
+    ///
+    /// # Errors
+    /// What `each` returns.
+    pub fn each_place(
+        &self,
+        each: &mut dyn FnMut(&ChunkId, &Location) -> Result<()>,
+    ) -> Result<Option<()>> {
+        let state = self.read();
+        if state.overlay.len() > OVERLAY_MAX {
+            return Ok(None);
+        }
+        let generations = state.generations.iter();
+        let mut streams: Vec<Places<'_>> = vec![Box::new(state.overlay.sorted().map(Ok))];
+        streams.extend(generations.map(|each| Box::new(each.all()) as Places<'_>));
+        for entry in merged(streams, |(id, _)| *id) {
+            let Ok((id, location)) = entry else {
+                return Ok(None);
+            };
+            each(&id, &location)?;
+        }
+        Ok(Some(()))
+    }
+
     /// From now on packs that are `dead`, or not `standing`, do not exist for whoever writes.
     pub fn set_packs(&self, dead: HashSet<PackId>, standing: Option<HashSet<PackId>>) {
         let mut state = self.write();
@@ -438,5 +466,8 @@ impl Index {
         Ok(())
     }
 }
+
+/// Places in the order of their chunks.
+type Places<'p> = Box<dyn Iterator<Item = Result<(ChunkId, Location)>> + 'p>;
 
 type Numbers = HashMap<PackId, u32>;

@@ -76,7 +76,7 @@ const CLI_MAY_USE: &[&str] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("bincode", &["src/format/codec.rs"]),
     ("fastcdc", &["src/chunk"]),
-    ("crc32fast", &["src/index", "src/gc/ids.rs"]),
+    ("crc32fast", &["src/index"]),
     ("getrandom", &["src/crypto"]),
     ("rand", &[]),
     (

@@ -29,10 +29,13 @@ const BUFFER: usize = 32 << 10;
 const FIRM: u128 = 1;
 
 /// 127 bits of a chunk's id, above the bit for [`FIRM`]: enough of a keyed hash to tell any two chunks apart,
-/// and half of what a whole id takes.
+/// and half of what a whole id takes. In the order of whole ids, so that whoever asks for a segment's chunks in its order
+/// reads each block once.
 pub fn short(id: &ChunkId) -> u128 {
     let mut first = [0; ID_BYTES];
     first.copy_from_slice(&id.0[..ID_BYTES]);
+    // The first byte of an id is what orders it first.
+    first.reverse();
     u128::from_le_bytes(first) & !FIRM
 }
 
@@ -265,8 +268,13 @@ impl Ids {
     }
 
     /// Ids in it, once it is settled.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.runs.first().map_or(0, Run::len)
+    }
+
+    /// All of it in order, firm or not, once it is settled.
+    pub fn sorted(&self) -> impl Iterator<Item = Result<u128>> + '_ {
+        self.runs.first().into_iter().flat_map(Run::stream)
     }
 
     /// Where it stands in the order of all.
@@ -303,7 +311,7 @@ impl Ids {
 
     /// Nothing is counted any more.
     pub fn count_anew(&mut self) {
-        let len = self.len();
+        let len = self.size();
         self.counted.clear(len);
         self.leaving.clear(len);
     }
@@ -338,8 +346,8 @@ impl Ids {
         };
         let mut missing = 0;
         let mut ids = Vec::new();
-        for block in 0..self.len().div_ceil(BLOCK) {
-            let all = block * BLOCK..self.len().min((block + 1) * BLOCK);
+        for block in 0..self.size().div_ceil(BLOCK) {
+            let all = block * BLOCK..self.size().min((block + 1) * BLOCK);
             let met = |at: &usize| self.counted.get(*at) || self.leaving.get(*at);
             if all.clone().all(|at| met(&at)) {
                 continue;
@@ -395,7 +403,7 @@ mod tests {
                 *model.entry(*id).or_default() |= firm;
             }
             ids.settle().unwrap();
-            assert_eq!(ids.len(), model.len());
+            assert_eq!(ids.size(), model.len());
             let firm = |model: &BTreeMap<u128, bool>| model.values().filter(|firm| **firm).count();
             assert_eq!(ids.missing().unwrap(), firm(&model));
             let mut left = model.clone();
