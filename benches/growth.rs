@@ -221,6 +221,7 @@ fn main() {
                 dry_run: false,
             },
             trust: Trust::default(),
+            dumps: false,
         };
         let mut source = Imagined {
             versions: Arc::new(versions.clone()),

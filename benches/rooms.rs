@@ -230,7 +230,11 @@ fn walking(criterion: &mut Criterion) {
             dry_run,
         };
         let trust = Trust::default();
-        let options = TakeOptions { writer, trust };
+        let options = TakeOptions {
+            writer,
+            trust,
+            dumps: true,
+        };
         take(
             &repository,
             &session,

@@ -343,10 +343,8 @@ impl Walk<'_> {
     }
 
     fn pieces(&mut self, pieces: &[Piece]) -> Result<()> {
-        pieces.iter().try_for_each(|piece| match piece {
-            Piece::Data { id, len } => self.content(id, *len),
-            Piece::Hole { .. } => Ok(()),
-        })
+        let mut chunks = pieces.iter().filter_map(Piece::chunk);
+        chunks.try_for_each(|(id, len)| self.content(&id, len))
     }
 
     /// A chunk that is not read here.
@@ -380,7 +378,7 @@ impl Walk<'_> {
                 ..
             } => self.pieces(pieces),
             Node::File {
-                content: Content::Paged(page),
+                content: Content::Paged(page) | Content::Recipe { root: page, .. },
                 size,
             } => {
                 more.push(Waiting {

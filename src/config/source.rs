@@ -52,6 +52,8 @@ pub struct Source {
     pub ignore_inode: bool,
     /// Another inode change time is no change.
     pub ignore_ctime: bool,
+    /// Dumps are stored like any other file.
+    pub no_dumps: bool,
     /// When, where not as `[schedule]` says; the inner none is never.
     pub schedule: Option<Option<When>>,
     /// How long, where not as `[retention]` says.
@@ -114,6 +116,7 @@ impl Source {
                 .unwrap_or_default(),
             ignore_inode: table.flag("ignore-inode"),
             ignore_ctime: table.flag("ignore-ctime"),
+            no_dumps: table.flag("no-dumps"),
             schedule: table.parsed(table.text("schedule"), When::parse),
             retention: table.table("retention").map(Retention::read),
             hooks: table.table("hooks").map(Hooks::read).unwrap_or_default(),

@@ -104,6 +104,48 @@ pub enum Content {
     List(Vec<Piece>),
     /// As `List`, too long for the entry: pages of pieces.
     Paged(PageRef),
+    /// As `Paged`, put together from parts of what an earlier version of the file holds and of what was new, so that it is
+    /// not the list that these bytes have by themselves.
+    Recipe {
+        /// The topmost page.
+        root: PageRef,
+        /// What [`Content::key`] is of the list that they have by themselves.
+        key: [u8; 32],
+    },
+}
+
+impl Content {
+    /// The same for two files of one repository exactly where the same content is stored: equal bytes with holes in the
+    /// same places.
+    #[must_use]
+    pub fn key(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        match self {
+            Content::Inline(bytes) => {
+                hasher.update(b"i").update(bytes);
+            }
+            Content::List(pieces) => {
+                hasher.update(b"l");
+                for piece in pieces {
+                    match piece {
+                        Piece::Data { id, .. } => hasher.update(b"d").update(&id.0),
+                        Piece::Hole { len } => hasher.update(b"h").update(&len.to_le_bytes()),
+                        Piece::Part {
+                            id, offset, len, ..
+                        } => {
+                            let place = [offset.to_le_bytes(), len.to_le_bytes()].concat();
+                            hasher.update(b"r").update(&id.0).update(&place)
+                        }
+                    };
+                }
+            }
+            Content::Paged(page) => {
+                hasher.update(b"p").update(&page.id.0);
+            }
+            Content::Recipe { key, .. } => return *key,
+        }
+        *hasher.finalize().as_bytes()
+    }
 }
 
 /// A run of a file's bytes.
@@ -121,6 +163,17 @@ pub enum Piece {
         /// How many.
         len: u64,
     },
+    /// A part of the bytes of one chunk, never all of them.
+    Part {
+        /// The chunk.
+        id: ChunkId,
+        /// Raw length of the chunk, 1 to [`limits::CHUNK_BYTES_MAX`].
+        of: u32,
+        /// Bytes of it before the part.
+        offset: u32,
+        /// Bytes of the part.
+        len: u32,
+    },
 }
 
 impl Piece {
@@ -128,8 +181,18 @@ impl Piece {
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {
-            Piece::Data { len, .. } => u64::from(*len),
+            Piece::Data { len, .. } | Piece::Part { len, .. } => u64::from(*len),
             Piece::Hole { len } => *len,
+        }
+    }
+
+    /// The chunk that it needs, and how long that is; none for a hole.
+    #[must_use]
+    pub fn chunk(&self) -> Option<(ChunkId, u32)> {
+        match self {
+            Piece::Data { id, len } => Some((*id, *len)),
+            Piece::Part { id, of, .. } => Some((*id, *of)),
+            Piece::Hole { .. } => None,
         }
     }
 
@@ -215,7 +278,9 @@ impl Entry {
                         return wrong("pieces do not add up to its size");
                     }
                 }
-                Content::Paged(page) if page.depth > limits::PAGE_DEPTH_MAX => {
+                Content::Paged(page) | Content::Recipe { root: page, .. }
+                    if page.depth > limits::PAGE_DEPTH_MAX =>
+                {
                     return wrong("pages too deep");
                 }
                 _ => {}
@@ -277,6 +342,15 @@ pub fn check_pieces(pieces: &[Piece]) -> Result<()> {
     let whole = pieces.iter().all(|piece| match piece {
         Piece::Data { len, .. } => (1..=limits::CHUNK_BYTES_MAX).contains(&(*len as usize)),
         Piece::Hole { len } => *len > 0,
+        Piece::Part {
+            of, offset, len, ..
+        } => {
+            let ends = u64::from(*offset) + u64::from(*len);
+            (1..=limits::CHUNK_BYTES_MAX).contains(&(*of as usize))
+                && *len > 0
+                && len < of
+                && ends <= u64::from(*of)
+        }
     });
     let apart = pieces
         .windows(2)

@@ -216,7 +216,18 @@ pub struct Features {
 }
 
 impl Features {
-    /// Refuses what must be known to read; this version has no feature by name.
+    /// Those of a snapshot that holds [`RECIPES`], or none.
+    #[must_use]
+    pub fn of(recipes: bool) -> Self {
+        let names = || recipes.then(|| RECIPES.to_owned()).into_iter().collect();
+        Self {
+            read: names(),
+            write: Vec::new(),
+            gc: names(),
+        }
+    }
+
+    /// Refuses what must be known to read, and is not known.
     ///
     /// # Errors
     /// [`Kind::Unsupported`] naming the feature.
@@ -224,7 +235,7 @@ impl Features {
         refuse(&self.read, what)
     }
 
-    /// Refuses what must be known to write, or to add references.
+    /// Refuses what must be known to write, or to add references, and is not known.
     ///
     /// # Errors
     /// [`Kind::Unsupported`] naming the feature.
@@ -234,8 +245,15 @@ impl Features {
     }
 }
 
+/// Feature of snapshots in which files are [`crate::format::entry::Content::Recipe`]s.
+pub const RECIPES: &str = "recipes";
+
+/// What this version knows by name.
+const KNOWN: &[&str] = &[RECIPES];
+
 fn refuse(features: &[String], what: &str) -> Result<()> {
-    match features.first() {
+    let unknown = |name: &&String| !KNOWN.contains(&name.as_str());
+    match features.iter().find(unknown) {
         Some(name) => Err(Error::new(
             Kind::Unsupported,
             format!("to {what} the feature {name:?} is needed"),

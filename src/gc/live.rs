@@ -315,7 +315,7 @@ fn entry(entry: &Entry, waiting: &mut Waiting) {
             ..
         } => pieces(list, waiting),
         Node::File {
-            content: Content::Paged(page),
+            content: Content::Paged(page) | Content::Recipe { root: page, .. },
             ..
         } => waiting.push((ChunkKind::List, page.id)),
         _ => {}
@@ -324,8 +324,8 @@ fn entry(entry: &Entry, waiting: &mut Waiting) {
 
 fn pieces(pieces: &[Piece], waiting: &mut Waiting) {
     for piece in pieces {
-        if let Piece::Data { id, .. } = piece {
-            waiting.push((ChunkKind::Data, *id));
+        if let Some((id, _)) = piece.chunk() {
+            waiting.push((ChunkKind::Data, id));
         }
     }
 }

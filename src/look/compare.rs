@@ -1,6 +1,6 @@
 //! One entry against another.
 
-use crate::format::entry::{Content, Entry, Node, Piece};
+use crate::format::entry::{Entry, Node};
 use crate::repository::Listed;
 
 /// In which ways two entries of the same place differ.
@@ -79,6 +79,9 @@ fn links(entry: &Entry) -> u32 {
 fn same_content(old: &Node, new: &Node) -> bool {
     match (old, new) {
         (Node::Directory(old), Node::Directory(new)) => old.root == new.root,
+        (Node::File { content: old, .. }, Node::File { content: new, .. }) => {
+            old == new || old.key() == new.key()
+        }
         (old, new) => old == new,
     }
 }
@@ -87,29 +90,13 @@ fn same_content(old: &Node, new: &Node) -> bool {
 /// holes in the same places. None for what is no file, and for directories the same where all below is the same.
 #[must_use]
 pub fn content_key(node: &Node) -> Option<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
     match node {
-        Node::File { content, .. } => match content {
-            Content::Inline(bytes) => {
-                hasher.update(b"i").update(bytes);
-            }
-            Content::List(pieces) => {
-                hasher.update(b"l");
-                for piece in pieces {
-                    match piece {
-                        Piece::Data { id, .. } => hasher.update(b"d").update(&id.0),
-                        Piece::Hole { len } => hasher.update(b"h").update(&len.to_le_bytes()),
-                    };
-                }
-            }
-            Content::Paged(page) => {
-                hasher.update(b"p").update(&page.id.0);
-            }
-        },
+        Node::File { content, .. } => Some(content.key()),
         Node::Directory(directory) => {
+            let mut hasher = blake3::Hasher::new();
             hasher.update(b"t").update(&directory.root?.id.0);
+            Some(*hasher.finalize().as_bytes())
         }
-        _ => return None,
+        _ => None,
     }
-    Some(*hasher.finalize().as_bytes())
 }

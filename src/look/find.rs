@@ -15,7 +15,7 @@ use super::compare::content_key;
 use super::diff::{Change, Walk, changes};
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-use crate::format::entry::{Content, Node, Piece};
+use crate::format::entry::{Content, Node};
 use crate::format::snapshot::Snapshot;
 use crate::progress::Progress;
 use crate::repository::{Listed, Repository};
@@ -149,7 +149,7 @@ fn holds_chunk(repository: &Repository, node: &Node, digits: &str) -> Result<boo
         return Ok(false);
     };
     for piece in repository.pieces(content) {
-        if let Piece::Data { id, .. } = piece?
+        if let Some((id, _)) = piece?.chunk()
             && id.hex().starts_with(digits)
         {
             return Ok(true);

@@ -356,14 +356,18 @@ impl<'r> Stored<'r> {
                 None => return Ok(0),
                 Some(Piece::Hole { len }) => self.hole = len,
                 Some(Piece::Data { id, len }) => {
-                    self.chunk = self.repository.read_chunk(ChunkKind::Data, &id)?;
+                    self.chunk = self.repository.read_piece(&id, len)?;
                     self.at = 0;
-                    if self.chunk.len() != len as usize {
-                        return Err(
-                            Error::damage("a chunk of another length than its file says")
-                                .subject(format!("chunk {id}")),
-                        );
-                    }
+                }
+                Some(Piece::Part {
+                    id,
+                    of,
+                    offset,
+                    len,
+                }) => {
+                    self.chunk = self.repository.read_piece(&id, of)?;
+                    self.chunk.truncate((offset + len) as usize);
+                    self.at = offset as usize;
                 }
             }
         }

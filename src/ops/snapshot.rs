@@ -82,6 +82,8 @@ pub struct SnapshotOptions {
     pub ignore_inode: bool,
     /// Do not compare inode change times.
     pub ignore_ctime: bool,
+    /// Store dumps like any other file.
+    pub no_dumps: bool,
 }
 
 /// What was done.
@@ -227,6 +229,7 @@ fn attempt(
             ignore_inode: options.ignore_inode,
             ignore_ctime: options.ignore_ctime,
         },
+        dumps: !options.no_dumps,
     };
     let mut whole = Whole::default();
     if let Some(source) = &mut opened.source {
@@ -272,6 +275,7 @@ fn attempt(
         problem_count,
         relied,
         deployments,
+        recipes,
     } = whole;
     let state = if problem_count == 0 {
         State::Complete
@@ -285,7 +289,7 @@ fn attempt(
     let snapshot = Snapshot {
         id: session.id,
         repository: repository.id(),
-        features: Features::default(),
+        features: Features::of(recipes),
         time: options.time.unwrap_or(started),
         started,
         finished,
@@ -436,6 +440,7 @@ struct Whole {
     problem_count: u64,
     relied: HashSet<PackId>,
     deployments: Vec<DeploymentSummary>,
+    recipes: bool,
 }
 
 impl Whole {
@@ -444,6 +449,7 @@ impl Whole {
         self.problems = taken.problems;
         self.problem_count = taken.problem_count;
         self.relied = taken.relied;
+        self.recipes = taken.recipes;
         self.sources.push(SourceRecord::Files {
             root: Box::new(taken.tree.root),
             owner: taken.tree.owner,

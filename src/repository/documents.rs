@@ -169,12 +169,7 @@ impl Repository {
             let Piece::Data { id, len } = piece else {
                 return Err(Error::damage("a leaf of documents with a hole"));
             };
-            let chunk = self.read_chunk(ChunkKind::Data, id)?;
-            if chunk.len() != *len as usize {
-                return Err(Error::damage("a chunk is not as long as its page says")
-                    .subject(format!("chunk {}", id.short())));
-            }
-            bytes.extend_from_slice(&chunk);
+            bytes.extend_from_slice(&self.read_piece(id, *len)?);
         }
         let mut stored: Vec<Stored> = Vec::new();
         for document in bson::documents(&bytes) {

@@ -147,6 +147,19 @@ impl Repository {
             .or_else(|error| self.read_elsewhere(kind, id, &location.frame).ok_or(error))
     }
 
+    /// The chunk of a file's content that is `len` bytes long.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`], also where it is of another length.
+    pub fn read_piece(&self, id: &ChunkId, len: u32) -> Result<Vec<u8>> {
+        let bytes = self.read_chunk(ChunkKind::Data, id)?;
+        if bytes.len() != len as usize {
+            let what = "a chunk of another length than its file says";
+            return Err(Error::damage(what).subject(format!("chunk {id}")));
+        }
+        Ok(bytes)
+    }
+
     /// A chunk out of any other frame than `tried`; none where no other holds it whole. What this process knows of the
     /// index may be old: a prune may have copied the chunk to a new pack and deleted the one that was tried, so the
     /// segments are listed again until they tell of no other place.

@@ -275,7 +275,7 @@ impl Repository {
         match content {
             Content::Inline(_) => Box::new(std::iter::empty()),
             Content::List(pieces) => Box::new(pieces.iter().map(|piece| Ok(*piece))),
-            Content::Paged(root) => Box::new(Pieces {
+            Content::Paged(root) | Content::Recipe { root, .. } => Box::new(Pieces {
                 repository: self,
                 waiting: vec![(root.id, root.depth)],
                 leaf: Vec::new().into_iter(),
@@ -308,14 +308,14 @@ impl Repository {
         for piece in self.pieces(content) {
             let piece = piece?;
             bytes = bytes.saturating_add(piece.len());
-            if let Piece::Data { id, len } = &piece
-                && !each(id, *len)?
+            if let Some((id, len)) = piece.chunk()
+                && !each(&id, len)?
             {
                 return Ok(false);
             }
         }
         match content {
-            Content::Paged(_) if bytes != *size => Err(Error::damage(
+            Content::Paged(_) | Content::Recipe { .. } if bytes != *size => Err(Error::damage(
                 "the pieces of a file do not add up to its size",
             )),
             _ => Ok(true),

@@ -139,6 +139,17 @@ fn file(task: &Task<'_>, job: &Job, size: u64, content: &Content) -> Result<Vec<
                 disk.read(offset, &mut buffer)? == buffer.len()
                     && task.repository.chunk_id(ChunkKind::Data, &buffer) == id
             }
+            Piece::Part {
+                id,
+                of,
+                offset: before,
+                len,
+            } => {
+                buffer.resize((len as usize).min(CHUNK_BYTES_MAX), 0);
+                let chunk = task.repository.read_piece(&id, of)?;
+                let part = chunk.get(before as usize..(before + len) as usize);
+                disk.read(offset, &mut buffer)? == buffer.len() && part == Some(&buffer)
+            }
             Piece::Hole { len } => disk.is_zero(offset, len)?,
         };
         let end = offset.saturating_add(piece.len());

@@ -46,8 +46,18 @@ const RESERVE_MIN: u64 = 1 << 20;
 struct Needed {
     job: Arc<Job>,
     id: ChunkId,
+    /// Raw length of the chunk.
+    whole: u32,
+    /// What the file needs of it: all, or a part.
+    part: Range<u32>,
+    /// Where in the file.
     offset: u64,
-    length: u32,
+}
+
+impl Needed {
+    fn length(&self) -> u32 {
+        self.part.end - self.part.start
+    }
 }
 
 /// The same, and where it lies.
@@ -122,17 +132,25 @@ impl Window {
             if end > *size {
                 break;
             }
+            let mut need = |id, whole, part| {
+                run.end = end;
+                job.expect_piece();
+                self.needed.push(Needed {
+                    job: Arc::clone(job),
+                    id,
+                    whole,
+                    part,
+                    offset,
+                });
+            };
             match piece {
-                Piece::Data { id, len } => {
-                    run.end = end;
-                    job.expect_piece();
-                    self.needed.push(Needed {
-                        job: Arc::clone(job),
-                        id,
-                        offset,
-                        length: len,
-                    });
-                }
+                Piece::Data { id, len } => need(id, len, 0..len),
+                Piece::Part {
+                    id,
+                    of,
+                    offset: before,
+                    len,
+                } => need(id, of, before..before + len),
                 Piece::Hole { len } => {
                     reserve(task, job, run);
                     run = end..end;
@@ -246,14 +264,14 @@ fn locate(task: &Task<'_>, needed: Vec<Needed>, threads: usize) -> Result<Vec<Fo
             }
             if needed.job.in_place && stands_there(task, &needed, &mut buffer)? {
                 task.progress.go_on()?;
-                task.skip_bytes(u64::from(needed.length));
+                task.skip_bytes(u64::from(needed.length()));
                 if needed.job.piece_done() {
                     needed.job.finish(task)?;
                 }
                 continue;
             }
             let fits = |location: &Location| {
-                location.len == needed.length && location.frame.kind == ChunkKind::Data
+                location.len == needed.whole && location.frame.kind == ChunkKind::Data
             };
             let place = task.repository.locate(&needed.id).and_then(|first| {
                 if fits(&first) {
@@ -282,7 +300,11 @@ fn locate(task: &Task<'_>, needed: Vec<Needed>, threads: usize) -> Result<Vec<Fo
 
 /// Whether the region of an existing file is what it should be.
 fn stands_there(task: &Task<'_>, needed: &Needed, buffer: &mut Vec<u8>) -> Result<bool> {
-    buffer.resize((needed.length as usize).min(CHUNK_BYTES_MAX), 0);
+    if needed.length() != needed.whole {
+        // Only a whole chunk can be held against its name.
+        return Ok(false);
+    }
+    buffer.resize((needed.whole as usize).min(CHUNK_BYTES_MAX), 0);
     match needed.job.read(needed.offset, buffer) {
         Ok(Some(read)) if read == buffer.len() => {
             Ok(task.repository.chunk_id(ChunkKind::Data, buffer) == needed.id)
@@ -341,6 +363,11 @@ fn place(task: &Task<'_>, pool: &Pool, needed: &Needed, bytes: &[u8]) -> Result<
     if job.given_up() {
         return Ok(());
     }
+    let part = needed.part.start as usize..needed.part.end as usize;
+    let Some(bytes) = bytes.get(part) else {
+        let error = Error::damage("a chunk shorter than its file says");
+        return broken(task, needed, error);
+    };
     if let Err(error) = job.write(task, pool, needed.offset, bytes) {
         return job.fail(task, error, false);
     }

@@ -90,6 +90,7 @@ fn take(
         compression: source.compression,
         ignore_inode: source.ignore_inode,
         ignore_ctime: source.ignore_ctime,
+        no_dumps: source.no_dumps,
     };
     let summary = snapshot::run(repository, &options, progress)?;
     let counters = &summary.counters;

@@ -5,11 +5,14 @@ use super::pages::ends;
 use super::put::Put;
 use crate::error::Result;
 use crate::format::codec;
-use crate::format::entry::{Content, Piece};
+use crate::format::entry::{Content, PageRef, Piece};
 use crate::format::page::{ListChild, ListPage};
 use crate::id::ChunkId;
 use crate::limits;
 use crate::repository::ChunkKind;
+
+/// Spreads numbers over 64 bits.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A content list being built.
 #[derive(Default)]
@@ -50,6 +53,44 @@ impl ListBuilder {
         self.push(put, Piece::Data { id, len })
     }
 
+    /// Appends a piece; parts that follow each other in their chunk become one.
+    ///
+    /// # Errors
+    /// Whatever `put` says.
+    pub fn piece(&mut self, put: &mut dyn Put, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Hole { len } => {
+                self.hole(len);
+                return Ok(());
+            }
+            Piece::Data { id, len } => return self.data(put, id, len),
+            Piece::Part {
+                id,
+                of,
+                offset,
+                len,
+            } => {
+                self.close_hole(put)?;
+                self.bytes += u64::from(len);
+                match self.pieces.last_mut() {
+                    Some(Piece::Part {
+                        id: same,
+                        offset: first,
+                        len: before,
+                        ..
+                    }) if *same == id && *first + *before == offset => *before += len,
+                    _ => return self.push(put, piece),
+                }
+                if let Some(last) = self.pieces.last_mut()
+                    && last.len() == u64::from(of)
+                {
+                    *last = Piece::Data { id, len: of };
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Appends a hole; holes that meet become one.
     pub fn hole(&mut self, len: u64) {
         self.bytes += len;
@@ -67,6 +108,10 @@ impl ListBuilder {
         // A full page is closed only when something follows it: a list that just fits the entry stays there.
         let full = ends(self.pieces.len(), || match self.pieces.last() {
             Some(Piece::Data { id, .. }) => cut(id),
+            // Parts of one chunk are not all to end a page.
+            Some(Piece::Part { id, offset, .. }) => {
+                cut(id).wrapping_add(u64::from(*offset).wrapping_mul(SPREAD))
+            }
             _ => u64::MAX,
         });
         if full {
@@ -92,10 +137,28 @@ impl ListBuilder {
         if self.levels.is_empty() && self.pieces.len() <= limits::INLINE_PIECES {
             return Ok(Content::List(self.pieces));
         }
+        let root = self.pages(put)?;
+        Ok(root.map_or_else(|| Content::List(Vec::new()), Content::Paged))
+    }
+
+    /// The content as a recipe for what has the list of that `key` by itself.
+    ///
+    /// # Errors
+    /// Whatever `put` says.
+    pub fn recipe(mut self, put: &mut dyn Put, key: [u8; 32]) -> Result<Content> {
+        self.close_hole(put)?;
+        Ok(match self.pages(put)? {
+            // What came to be the same list is no recipe.
+            Some(root) if Content::Paged(root).key() == key => Content::Paged(root),
+            Some(root) => Content::Recipe { root, key },
+            None => Content::List(Vec::new()),
+        })
+    }
+
+    fn pages(mut self, put: &mut dyn Put) -> Result<Option<PageRef>> {
         if !self.pieces.is_empty() {
             self.flush_leaf(put)?;
         }
-        let root = self.levels.finish(put)?;
-        Ok(root.map_or_else(|| Content::List(Vec::new()), Content::Paged))
+        self.levels.finish(put)
     }
 }

@@ -9,6 +9,7 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use super::recipe;
 use crate::error::Error;
 use crate::format::entry::{Content, Directory, Entry, Node};
 use crate::format::page::Hint;
@@ -47,6 +48,8 @@ pub enum Task {
         origin: Arc<dyn Origin>,
         known: bool,
         content: Option<Content>,
+        /// Of a file that is to be read, what the parent holds of it, where that may be of use.
+        previous: Option<Content>,
     },
     /// Could not be read.
     Problem { path: Vec<u8>, error: Error },
@@ -63,17 +66,20 @@ pub struct Merger<'r> {
     stack: Vec<Option<Entries<'r>>>,
     /// The index is known to lack something: what the parent names is looked up before it is named again.
     lacking: bool,
+    /// Dumps are taken against what the parent holds of them.
+    dumps: bool,
 }
 
 impl<'r> Merger<'r> {
     /// `root` is the parent's `/` and its topmost hint page, where there is a parent; `lacking` says that the index is
-    /// known to be incomplete.
+    /// known to be incomplete; `dumps` that dumps are recognised.
     pub fn new(
         repository: &'r Repository,
         progress: &'r dyn Progress,
         trust: Trust,
         root: Option<(Entry, Option<ChunkId>)>,
         lacking: bool,
+        dumps: bool,
     ) -> Self {
         Self {
             repository,
@@ -82,6 +88,7 @@ impl<'r> Merger<'r> {
             root,
             stack: Vec::new(),
             lacking: lacking || !repository.index().adds_up().unwrap_or(false),
+            dumps,
         }
     }
 
@@ -141,6 +148,7 @@ impl<'r> Merger<'r> {
                 origin,
                 known: false,
                 content: None,
+                previous: None,
             };
         };
         let entry = listed.entry;
@@ -148,12 +156,20 @@ impl<'r> Merger<'r> {
         let same = trusted && same_kind(&entry.node, &stat) && entry.mtime == stat.mtime;
         if !same || !self.stands(&entry) {
             let known = !matches!(entry.node, Node::Directory(_));
+            let large = |size: u64| self.dumps && size.min(stat.size) >= recipe::FILE_BYTES_MIN;
+            let previous = match &entry.node {
+                Node::File { size, content } if large(*size) && self.stands(&entry) => {
+                    Some(content.clone())
+                }
+                _ => None,
+            };
             return Task::Read {
                 name,
                 stat,
                 origin,
                 known,
                 content: None,
+                previous,
             };
         }
         if hint.is_some_and(|hint| hint.ctime == stat.ctime) {
@@ -173,6 +189,7 @@ impl<'r> Merger<'r> {
             origin,
             known: true,
             content,
+            previous: None,
         }
     }
 

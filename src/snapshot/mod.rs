@@ -16,6 +16,7 @@ mod merge;
 mod pages;
 mod put;
 mod read;
+mod recipe;
 mod sink;
 mod sorter;
 mod tail;
@@ -53,6 +54,8 @@ pub struct TakeOptions {
     pub writer: WriterOptions,
     /// What is not compared with the parent.
     pub trust: Trust,
+    /// Of dumps that changed, store only the documents that the parent does not hold.
+    pub dumps: bool,
 }
 
 /// What was taken; everything it refers to is durable.
@@ -67,6 +70,8 @@ pub struct Taken {
     pub problem_count: u64,
     /// Packs of others that look-ups relied on.
     pub relied: HashSet<PackId>,
+    /// Whether a file in it is a recipe.
+    pub recipes: bool,
 }
 
 /// Takes everything that `source` has. `parent` is the root entry and topmost hint page to compare with.
@@ -85,6 +90,7 @@ pub fn take(
     let writer = ChunkWriter::new(repository, session, options.writer)?;
     let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
     let shared = Shared {
+        repository,
         keys: repository.keys().clone(),
         cutter: &cutter,
         progress,
@@ -106,6 +112,7 @@ pub fn take(
             options.trust,
             parent,
             session.damaged.is_some(),
+            options.dumps,
         );
         let clock = &repository.environment().clock;
         let walker = scope.spawn(move || {
@@ -145,6 +152,7 @@ pub fn take(
         mut counters,
         problems,
         problem_count,
+        recipes,
         ..
     } = sink;
     let tree = match assembled {
@@ -168,6 +176,7 @@ pub fn take(
         problems,
         problem_count,
         relied,
+        recipes,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::id::ChunkId;
 use crate::repository::{ChunkKind, ChunkWriter, Repository};
+use crate::seal::Keys;
 
 /// Stores chunks and knows the keyed hashes that decide where pages end.
 pub trait Put {
@@ -26,6 +27,19 @@ impl Put for ScratchPutter<'_> {
 
     fn page_cut(&self, name: &[u8]) -> u64 {
         self.0.keys().page_cut(name)
+    }
+}
+
+/// Only says what chunks would be called.
+pub struct Namer<'k>(pub &'k Keys);
+
+impl Put for Namer<'_> {
+    fn put(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
+        Ok(self.0.chunk_id(kind, bytes))
+    }
+
+    fn page_cut(&self, name: &[u8]) -> u64 {
+        self.0.page_cut(name)
     }
 }
 

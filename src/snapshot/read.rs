@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::list::ListBuilder;
 use super::merge::Task;
+use super::put::{Namer, Put};
+use super::recipe::{Made, Old, Recipe};
 use crate::chunk::Cutter;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-use crate::format::entry::{Content, Entry};
+use crate::format::entry::{Content, Entry, Piece};
 use crate::id::ChunkId;
 use crate::limits;
 use crate::progress::Progress;
-use crate::repository::ChunkKind;
+use crate::repository::{ChunkKind, Repository};
 use crate::seal::Keys;
-use crate::source::{Origin, RawXattr, Run, Stat, StatKind};
+use crate::source::{Origin, RawXattr, Run, Stat, StatKind, dump};
 
 /// Bytes of results that are handed over at once.
 const GROUP_BYTES: usize = 256 << 10;
@@ -45,6 +48,10 @@ pub enum Found {
     Keep { entry: Box<Entry>, stat: Stat },
     /// Bytes of the file whose `Member` comes next.
     Data { id: ChunkId, bytes: Vec<u8> },
+    /// New bytes of the file whose `Member` comes next; pieces that follow name them.
+    New { id: ChunkId, bytes: Vec<u8> },
+    /// A piece of the file whose `Member` comes next; its chunk was handed over before, or is the parent's.
+    Piece(Piece),
     /// A hole of the file whose `Member` comes next.
     Hole(u64),
     /// The file whose bytes came could not be read to its end: they are to be dropped.
@@ -78,6 +85,8 @@ pub enum Attributes {
 pub enum Payload {
     /// A file whose bytes were handed over as `Data` and `Hole`.
     Streamed,
+    /// A file of which the pieces were handed over, and the key of the list that its bytes have by themselves.
+    Recipe([u8; 32]),
     /// A tiny file.
     Inline(Vec<u8>),
     /// A file whose content the parent's entry has.
@@ -100,6 +109,8 @@ pub struct Batch {
 
 /// What all workers share.
 pub struct Shared<'r> {
+    /// For what the parent holds.
+    pub repository: &'r Repository,
     /// For chunk ids.
     pub keys: Arc<Keys>,
     /// For cuts.
@@ -140,7 +151,7 @@ struct Group {
 impl Group {
     fn push(&mut self, found: Found) -> std::result::Result<(), Gone> {
         self.bytes += 64;
-        if let Found::Data { bytes, .. } = &found {
+        if let Found::Data { bytes, .. } | Found::New { bytes, .. } = &found {
             self.bytes += bytes.len();
         }
         self.found.push(found);
@@ -204,6 +215,7 @@ fn one(
             origin,
             known,
             content,
+            previous,
         } => {
             let path = origin.path(&name);
             shared.progress.current(&path);
@@ -216,6 +228,7 @@ fn one(
                         buffer,
                         group,
                         (name, stat, origin, path, known, fresh),
+                        previous,
                     );
                 }
                 (StatKind::Symlink, _) => origin
@@ -276,6 +289,7 @@ fn file(
     buffer: &mut [u8],
     group: &mut Group,
     file: File,
+    previous: Option<Content>,
 ) -> std::result::Result<(), Gone> {
     let (name, mut stat, origin, path, known, mut fresh) = file;
     let streamed = match origin.open(&name) {
@@ -287,6 +301,7 @@ fn file(
             &mut stat,
             &mut fresh,
             &path,
+            previous.and_then(|content| Old::of(shared.repository, &content)),
         )?
         .map(|streamed| (streamed, content.xattrs())),
         Err(error) => Err(error),
@@ -326,7 +341,9 @@ fn stream(
     stat: &mut Stat,
     fresh: &mut bool,
     path: &[u8],
+    old: Option<Old>,
 ) -> std::result::Result<Result<(Payload, u64)>, Gone> {
+    let mut patch: Option<Patch<'_>> = None;
     let window = shared.cutter.window();
     // Bytes of the current extent that wait at `buffer[start..end]` for their cut.
     let (mut start, mut end) = (0, 0);
@@ -346,7 +363,21 @@ fn stream(
         let ends = !matches!(run, Run::Data(_));
         if let Run::Data(count) = run {
             end += count;
+            if read == 0
+                && let Some(old) = &old
+            {
+                patch = match Patch::of(shared, old, &buffer[..end]) {
+                    Ok(patch) => patch,
+                    Err(error) => return Ok(Err(error)),
+                };
+            }
             read += count as u64;
+            if let Some(patch) = &mut patch {
+                patch
+                    .recipe
+                    .data(&buffer[end - count..end], &mut patch.made);
+                patch.hand_over(group)?;
+            }
         }
         let tiny = matches!(run, Run::End)
             && chunks == 0
@@ -361,10 +392,13 @@ fn stream(
             let len = shared.cutter.cut(&buffer[start..end]);
             let bytes = &buffer[start..start + len];
             let id = shared.keys.chunk_id(ChunkKind::Data, bytes);
-            group.push(Found::Data {
-                id,
-                bytes: bytes.to_vec(),
-            })?;
+            match &mut patch {
+                Some(patch) => patch.plain(|plain, put| plain.data(put, id, len as u32)),
+                None => group.push(Found::Data {
+                    id,
+                    bytes: bytes.to_vec(),
+                })?,
+            }
             start += len;
             chunks += 1;
         }
@@ -373,13 +407,82 @@ fn stream(
             Run::Hole(len) => {
                 holes = true;
                 read += len;
-                group.push(Found::Hole(len))?;
+                match &mut patch {
+                    Some(patch) => {
+                        patch.plain.hole(len);
+                        patch.recipe.hole(len, &mut patch.made);
+                        patch.hand_over(group)?;
+                    }
+                    None => group.push(Found::Hole(len))?,
+                }
             }
             Run::End => {
                 settle(content, stat, fresh, read, group, path)?;
-                return Ok(Ok((Payload::Streamed, read)));
+                let payload = match patch {
+                    Some(patch) => match patch.end(group)? {
+                        Ok(key) => Payload::Recipe(key),
+                        Err(error) => return Ok(Err(error)),
+                    },
+                    None => Payload::Streamed,
+                };
+                return Ok(Ok((payload, read)));
             }
         }
+    }
+}
+
+/// A dump that is taken against the parent.
+struct Patch<'r> {
+    recipe: Recipe<'r>,
+    made: Vec<Made>,
+    /// The list that the bytes have by themselves: by its key the file is known to be the same wherever it is stored.
+    plain: ListBuilder,
+    keys: &'r Keys,
+    failed: Option<Error>,
+}
+
+impl<'r> Patch<'r> {
+    /// For a file that begins with `first`; none where that is no dump.
+    fn of(shared: &'r Shared<'r>, old: &'r Old, first: &[u8]) -> Result<Option<Self>> {
+        let Some(layout) = dump::recognise(&first[..first.len().min(dump::RECOGNISED_BY)]) else {
+            return Ok(None);
+        };
+        if first.len() <= limits::INLINE_FILE_BYTES {
+            return Ok(None);
+        }
+        let (repository, keys) = (shared.repository, &*shared.keys);
+        Ok(Some(Self {
+            recipe: Recipe::new(repository, keys, shared.cutter, layout, old)?,
+            made: Vec::new(),
+            plain: ListBuilder::default(),
+            keys,
+            failed: None,
+        }))
+    }
+
+    fn plain(&mut self, add: impl FnOnce(&mut ListBuilder, &mut dyn Put) -> Result<()>) {
+        let added = add(&mut self.plain, &mut Namer(self.keys));
+        self.failed = self.failed.take().or(added.err());
+    }
+
+    fn hand_over(&mut self, group: &mut Group) -> std::result::Result<(), Gone> {
+        self.made.drain(..).try_for_each(|made| {
+            group.push(match made {
+                Made::Chunk { id, bytes } => Found::New { id, bytes },
+                Made::Piece(piece) => Found::Piece(piece),
+            })
+        })
+    }
+
+    /// The key of the list that the file has by itself.
+    fn end(mut self, group: &mut Group) -> std::result::Result<Result<[u8; 32]>, Gone> {
+        self.recipe.end(&mut self.made);
+        self.hand_over(group)?;
+        if let Some(error) = self.failed {
+            return Ok(Err(error));
+        }
+        let content = self.plain.finish(&mut Namer(self.keys));
+        Ok(content.map(|content| content.key()))
     }
 }
 

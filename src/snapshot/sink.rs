@@ -39,6 +39,8 @@ pub struct Sink<'r> {
     pub problems: Vec<Problem>,
     /// All problems.
     pub problem_count: u64,
+    /// Whether a file is a recipe.
+    pub recipes: bool,
     problem_bytes: usize,
     progress: &'r dyn Progress,
     stack: Vec<Draft>,
@@ -75,6 +77,7 @@ impl<'r> Sink<'r> {
             counters: Counters::default(),
             problems: Vec::new(),
             problem_count: 0,
+            recipes: false,
             problem_bytes: 0,
             progress,
             stack: Vec::new(),
@@ -119,6 +122,15 @@ impl<'r> Sink<'r> {
                 self.putter.writer.put(ChunkKind::Data, id, &bytes)?;
                 self.progress.advance(0, bytes.len() as u64);
                 self.content.data(&mut self.putter, id, bytes.len() as u32)
+            }
+            Found::New { id, bytes } => self
+                .putter
+                .writer
+                .put(ChunkKind::Data, id, &bytes)
+                .map(drop),
+            Found::Piece(piece) => {
+                self.progress.advance(0, piece.len());
+                self.content.piece(&mut self.putter, piece)
             }
             Found::Hole(len) => {
                 self.progress.advance(0, len);
@@ -258,6 +270,12 @@ impl<'r> Sink<'r> {
                 self.progress.advance(0, size);
                 Node::File { size, content }
             }
+            (StatKind::File, Payload::Recipe(key)) => {
+                let list = std::mem::take(&mut self.content);
+                size = list.bytes();
+                let content = list.recipe(&mut self.putter, key)?;
+                Node::File { size, content }
+            }
             (StatKind::File, _) => {
                 let list = std::mem::take(&mut self.content);
                 size = list.bytes();
@@ -327,6 +345,9 @@ impl<'r> Sink<'r> {
     }
 
     fn push(&mut self, entry: &Entry, hint: Hint, files: u64, bytes: u64) -> Result<()> {
+        if let Node::File { content, .. } = &entry.node {
+            self.recipes |= matches!(content, Content::Recipe { .. });
+        }
         let (user, group) = (self.owners.user(entry.uid), self.owners.group(entry.gid));
         let draft = self
             .stack

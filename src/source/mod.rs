@@ -4,6 +4,7 @@
 //! what it finds as [`Event`]s. It compares nothing and keeps nothing: whether a file must be read at all is
 //! decided by the snapshot room, which then opens it through its [`Origin`].
 
+pub mod dump;
 pub mod excludes;
 pub mod files;
 pub mod mongo;

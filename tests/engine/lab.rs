@@ -48,6 +48,7 @@ pub fn options(path: &Path) -> SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
         databases: Vec::new(),
         no_oplog: false,
+        no_dumps: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

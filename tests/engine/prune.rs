@@ -192,7 +192,8 @@ fn purge_leaves_no_byte_of_what_was_forgotten() {
         .pieces(&content)
         .map(|piece| match piece.unwrap() {
             duramen::format::entry::Piece::Data { id, .. } => id,
-            duramen::format::entry::Piece::Hole { .. } => panic!(),
+            duramen::format::entry::Piece::Hole { .. }
+            | duramen::format::entry::Piece::Part { .. } => panic!(),
         })
         .collect();
     repository.forget(&taken[0].0).unwrap();

@@ -156,6 +156,7 @@ pub fn options(address: &str) -> SnapshotOptions {
         input: Input::Paths(Vec::new()),
         databases: vec![address.to_owned()],
         no_oplog: false,
+        no_dumps: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

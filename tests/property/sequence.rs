@@ -162,6 +162,7 @@ impl Sequence {
             input: Input::Paths(vec![self.source.clone()]),
             databases: Vec::new(),
             no_oplog: false,
+            no_dumps: false,
             collections: Selection::default(),
             excludes: Excludes::default(),
             kind,

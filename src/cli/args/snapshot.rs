@@ -154,6 +154,12 @@ pub struct SnapshotArgs {
     /// Do not take another inode change time for a change
     #[arg(long)]
     pub ignore_ctime: bool,
+
+    /// Store database dumps (mongodump, mongoexport, JSON) like any other file
+    ///
+    /// Of a dump that was written anew, only documents that the parent's version of it does not hold are stored.
+    #[arg(long)]
+    pub no_dumps: bool,
 }
 
 /// `--type`.

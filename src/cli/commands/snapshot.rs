@@ -146,6 +146,7 @@ fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
         compression: args.compression,
         ignore_inode: args.ignore_inode,
         ignore_ctime: args.ignore_ctime,
+        no_dumps: args.no_dumps,
     })
 }
 
