@@ -11,9 +11,6 @@ use crate::id::ChunkId;
 use crate::limits;
 use crate::repository::ChunkKind;
 
-/// Spreads numbers over 64 bits.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-
 /// A content list being built.
 #[derive(Default)]
 pub struct ListBuilder {
@@ -109,9 +106,7 @@ impl ListBuilder {
         let full = ends(self.pieces.len(), || match self.pieces.last() {
             Some(Piece::Data { id, .. }) => cut(id),
             // Parts of one chunk are not all to end a page.
-            Some(Piece::Part { id, offset, .. }) => {
-                cut(id).wrapping_add(u64::from(*offset).wrapping_mul(SPREAD))
-            }
+            Some(Piece::Part { id, offset, .. }) => cut(id) ^ u64::from(*offset),
             _ => u64::MAX,
         });
         if full {

@@ -11,6 +11,7 @@ mod cache;
 mod crash;
 mod damage;
 mod documents;
+mod dumps;
 mod forget;
 mod key_changes;
 mod keys;

@@ -2,6 +2,7 @@
 """Makes a golden repository: a tree of every oddity in three states, a snapshot of each, and what they held.
 
     make.py golden PROGRAM FOLDER     as root, with /golden free; writes FOLDER/{repository,key,*.manifest}
+    make.py recipes PROGRAM FOLDER    the same for dumps of three nights
     make.py manifest DIR PREFIX       what stands in DIR, one JSON object a line, paths below PREFIX
     make.py listing < LINES           the second reader's `ls` as a manifest
 
@@ -224,8 +225,50 @@ def golden(program, folder):
     print(f"{size} bytes in {repository}")
 
 
+def recipes(program, folder):
+    """Dumps of three nights: the second and the third are recipes against the one before."""
+    if os.path.exists(SOURCE):
+        sys.exit("/golden is there already")
+    repository, key = os.path.join(folder, "repository"), os.path.join(folder, "key")
+    os.makedirs(folder)
+    run = lambda *arguments: subprocess.run([program, "-r", repository, "--key-file", key, "--no-cache", "--no-progress", *arguments],
+                                            check=True, stdout=subprocess.PIPE)
+    run("init")
+    os.umask(0o022)
+    os.makedirs(SOURCE)
+    source = random.Random(11)
+    documents = [[number, noise(number, source.randrange(100, 900)).decode()] for number in range(1_200)]
+    for night in (1, 2, 3):
+        lines_ = [json.dumps({"_id": number, "text": words}).encode() for number, words in documents]
+        write(b"lines.jsonl", b"".join(line + b"\n" for line in lines_))
+        write(b"array.json", b"[" + b",".join(lines_) + b"]")
+        raw = b""
+        for number, words in documents:
+            body = b"\x10_id\0" + number.to_bytes(4, "little") + b"\x02text\0" + (len(words) + 1).to_bytes(4, "little") + words.encode() + b"\0\0"
+            raw += (len(body) + 4).to_bytes(4, "little") + body
+        write(b"collection.bson", raw)
+        settle_dumps(night)
+        run("snapshot", "--time", f"2026-11-0{night}T00:00:00Z", "--host", "golden", text(SOURCE))
+        with open(os.path.join(folder, f"{night}.manifest"), "w") as file:
+            file.writelines(lines(manifest(SOURCE, SOURCE)))
+        for _ in range(12):
+            source.choice(documents)[1] = noise(source.random(), source.randrange(100, 900)).decode()
+        del documents[source.randrange(len(documents))]
+        documents.insert(source.randrange(len(documents)), [5_000 + night, "new"])
+        documents += [[2_000 * night + more, noise(more, 400).decode()] for more in range(24)]
+    shutil.rmtree(SOURCE)
+
+
+def settle_dumps(night):
+    for name in os.listdir(SOURCE):
+        os.utime(os.path.join(SOURCE, name), ns=(1_700_000_000_000_000_000 + night,) * 2)
+    os.utime(SOURCE, ns=(1_705_000_000_000_000_001,) * 2)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "golden":
+    if sys.argv[1] == "recipes":
+        recipes(sys.argv[2], sys.argv[3])
+    elif sys.argv[1] == "golden":
         golden(sys.argv[2], sys.argv[3])
     elif sys.argv[1] == "manifest":
         sys.stdout.writelines(lines(manifest(os.fsencode(sys.argv[2]), os.fsencode(sys.argv[3]))))

@@ -286,7 +286,10 @@ class Repository:
                 pieces = list(below(child["id"], depth - 1))
                 must(sum(next(iter(piece.values()))["len"] for piece in pieces) == child["bytes"], "a list page of another size")
                 yield from pieces
-        return iter(content["List"]) if "List" in content else below(content["Paged"]["id"], content["Paged"]["depth"])
+        if "List" in content:
+            return iter(content["List"])
+        top = content["Recipe"]["root"] if "Recipe" in content else content["Paged"]
+        return below(top["id"], top["depth"])
 
     def runs(self, file):
         """Bytes, or the length of a hole, in order."""
@@ -299,6 +302,13 @@ class Repository:
                 if "Hole" in piece:
                     must(piece["Hole"]["len"] and not hole, "two holes in a row")
                     run, length = piece["Hole"]["len"], piece["Hole"]["len"]
+                elif "Part" in piece:
+                    part = piece["Part"]
+                    must("Recipe" in file["content"], "a part outside of a recipe")
+                    must(0 < part["len"] < part["of"] and part["offset"] + part["len"] <= part["of"], "a part beyond its chunk")
+                    whole, length = self.chunk(1, part["id"]), part["len"]
+                    must(len(whole) == part["of"], "a part of a chunk of another length")
+                    run = whole[part["offset"]:part["offset"] + length]
                 else:
                     run, length = self.chunk(1, piece["Data"]["id"]), piece["Data"]["len"]
                     must(len(run) == length, "a piece of another length")
@@ -336,10 +346,18 @@ class Repository:
             must(number == len(leaves) - 1 or (len(ends) >= 64 and ends[-1]) or len(ends) == 2048 or len(str(leaf)) > 512 << 10, "a leaf that should not end here")
 
     def check_chunks(self, file, most=1 << 20):
-        """Content of up to `most` bytes is cut where chunking.md says."""
+        """Content of up to `most` bytes is cut where chunking.md says; of a recipe, its key is that of these cuts."""
+        sizes = tuple(self.config["chunking"][name] for name in ("min", "average", "max"))
+        if "Recipe" in file["content"] and file["size"] <= most:
+            data, at, key = b"".join(self.runs(file)), 0, b"l"
+            for length in cuts(data, 0, len(data), sizes, self.gear):
+                key += b"d" + blake3(b"\x01" + data[at:at + length], key=self.chunk_key).digest()
+                at += length
+            must(key.count(b"d") and blake3(key).digest() == file["content"]["Recipe"]["key"], "a recipe of another key")
+            return 1
         if "List" not in file["content"] or file["size"] > most:
             return 0
-        extents, sizes = [[]], tuple(self.config["chunking"][name] for name in ("min", "average", "max"))
+        extents = [[]]
         for piece in file["content"]["List"]:
             extents[-1].append(piece["Data"]) if "Data" in piece else extents.append([])
         for extent in extents:
@@ -352,7 +370,7 @@ class Repository:
         must(len(found) == 1, f"{prefix}: {len(found)} snapshots")
         snapshot = self.fates[found[0]]["Committed"]
         must(snapshot["id"].hex() == found[0] and snapshot["repository"] == self.id, "a snapshot that is not what its name says")
-        must(not snapshot["features"]["read"], f"needs features {snapshot['features']['read']}")
+        must(set(snapshot["features"]["read"]) <= {"recipes"}, f"needs features {snapshot['features']['read']}")
         return snapshot
 
     def tree(self, snapshot):

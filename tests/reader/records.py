@@ -143,8 +143,8 @@ RING = record(generation=u64, dedup_root=ID32, seal_roots=seq(record(epoch=u32, 
 
 # tree.md
 PAGE_REF = record(id=ID32, depth=u8)
-PIECE = enum(("Data", record(id=ID32, len=u32)), ("Hole", record(len=u64)))
-CONTENT = enum(("Inline", bytestring), ("List", seq(PIECE)), ("Paged", PAGE_REF))
+PIECE = enum(("Data", record(id=ID32, len=u32)), ("Hole", record(len=u64)), ("Part", record(id=ID32, of=u32, offset=u32, len=u32)))
+CONTENT = enum(("Inline", bytestring), ("List", seq(PIECE)), ("Paged", PAGE_REF), ("Recipe", record(root=PAGE_REF, key=ID32)))
 DEVICE = record(major=u32, minor=u32)
 NODE = enum(("File", record(size=u64, content=CONTENT)),
             ("Directory", record(root=opt(PAGE_REF), entries=u64, files=u64, bytes=u64)),

@@ -82,7 +82,7 @@ fn the_crate_reads_the_committed_files() {
             .pieces(content)
             .map(|piece| match piece.unwrap() {
                 Piece::Data { id, .. } => repository.read_chunk(ChunkKind::Data, &id).unwrap(),
-                Piece::Hole { .. } => panic!("no hole in it"),
+                Piece::Hole { .. } | Piece::Part { .. } => panic!("no hole in it"),
             })
             .collect::<Vec<_>>()
             .concat();

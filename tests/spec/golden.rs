@@ -42,8 +42,8 @@ fn snapshots() -> Vec<String> {
         .collect()
 }
 
-fn manifest(number: usize) -> String {
-    fs::read_to_string(golden().join(format!("{number}.manifest"))).unwrap()
+fn manifest(folder: &Path, number: usize) -> String {
+    fs::read_to_string(folder.join(format!("{number}.manifest"))).unwrap()
 }
 
 fn make(arguments: &[&str], input: Stdio) -> String {
@@ -70,6 +70,10 @@ fn same(what: &str, expected: &str, found: &str) {
 
 /// What stands in the folder, held against a manifest; owners' names are those of this machine, so numbers count.
 fn same_tree(what: &str, number: usize, folder: &Path) {
+    same_tree_of(&golden(), what, number, folder);
+}
+
+fn same_tree_of(golden: &Path, what: &str, number: usize, folder: &Path) {
     let prefix = folder.join("golden");
     let found = make(
         &["manifest", prefix.to_str().unwrap(), "/golden"],
@@ -91,7 +95,7 @@ fn same_tree(what: &str, number: usize, folder: &Path) {
     };
     same(
         what,
-        &without_names(&manifest(number)),
+        &without_names(&manifest(golden, number)),
         &without_names(&found),
     );
 }
@@ -124,7 +128,11 @@ fn the_second_reader_lists_what_was_there() {
         let listed = scratch.path().join("listed");
         fs::write(&listed, reader(&["ls", &id])).unwrap();
         let found = make(&["listing"], fs::File::open(&listed).unwrap().into());
-        same(&format!("snapshot {number}"), &manifest(number), &found);
+        same(
+            &format!("snapshot {number}"),
+            &manifest(&golden(), number),
+            &found,
+        );
     }
 }
 
@@ -139,7 +147,10 @@ fn the_second_reader_extracts_what_was_there() {
 }
 
 fn program(more: &[&str]) -> std::process::Output {
-    let folder = golden();
+    program_on(&golden(), more)
+}
+
+fn program_on(folder: &Path, more: &[&str]) -> std::process::Output {
     let output = Command::new(env!("CARGO_BIN_EXE_duramen"))
         .args(["--no-cache", "--no-progress", "-r"])
         .arg(folder.join("repository"))
@@ -171,6 +182,36 @@ fn the_program_restores_what_was_there() {
     let stream = format!("{}:/stream", snapshots()[3]);
     let printed = program(&["cat", &stream]).stdout;
     assert_eq!(printed, b"from a pipe\n".repeat(40_000));
+}
+
+/// Dumps of three nights, of which the second and the third are recipes.
+#[test]
+fn recipes_come_back() {
+    let folder = root().join("tests/golden/v1-recipes");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (key, place) = (text(&folder.join("key")), text(&folder.join("repository")));
+    let reader = |more: &[&str]| {
+        let own = ["--key-file", &key, &place];
+        python_ok("duramen_reader.py", &[&own[..], more].concat())
+    };
+    let verified: Value = serde_json::from_str(&reader(&["verify"])).unwrap();
+    // Three files of three nights, their cut points and the keys of recipes made again.
+    assert_eq!(verified["cut"], 9, "{verified}");
+    program_on(&folder, &["check", "--read-data"]);
+    let scratch = scratch();
+    let listed = reader(&["list"]);
+    for (number, line) in (1..=3).zip(listed.lines()) {
+        let snapshot: Value = serde_json::from_str(line).unwrap();
+        let id = snapshot["id"].as_str().unwrap();
+        let (own, other) = (
+            scratch.path().join(format!("own {number}")),
+            scratch.path().join(format!("other {number}")),
+        );
+        program_on(&folder, &["restore", id, "--target", &text(&own)]);
+        same_tree_of(&folder, "restored", number, &own);
+        reader(&["extract", id, &text(&other)]);
+        same_tree_of(&folder, "extracted", number, &other);
+    }
 }
 
 /// The second reader is no rubber stamp: any file with a changed byte is refused.

@@ -105,6 +105,19 @@ fn leaf() -> TreePage {
             1 << 33,
         ),
     );
+    let recipe = entry(
+        b"d recipe",
+        file(
+            Content::Recipe {
+                root: PageRef {
+                    id: chunk("list"),
+                    depth: 0,
+                },
+                key: chunk("key").0,
+            },
+            1 << 34,
+        ),
+    );
     old.mtime = i64::MIN;
     old.extensions = extension();
     let device = |major, minor| (major, minor);
@@ -115,6 +128,7 @@ fn leaf() -> TreePage {
             entry(b"b inline", file(Content::Inline(b"hello\n".to_vec()), 6)),
             linked,
             old,
+            recipe,
             entry(
                 b"e directory",
                 Node::Directory(Directory {
@@ -339,6 +353,12 @@ fn records_encode_as_in_the_vectors() {
                 Piece::Data {
                     id: chunk("one"),
                     len: 1 << 20,
+                },
+                Piece::Part {
+                    id: chunk("two"),
+                    of: 1 << 20,
+                    offset: 250,
+                    len: (1 << 20) - 250,
                 },
             ]),
         ),
