@@ -7,11 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Location;
 use super::overlay::Overlay;
 use super::table::{Builder, Table};
+use super::{FramePlace, Location};
 use crate::crypto::random;
 use crate::error::{Error, Result};
+use crate::format::segment::Segment;
 use crate::id::{ChunkId, PackId, SegmentId, to_hex};
 use crate::merge::merged;
 
@@ -156,6 +157,22 @@ pub fn build(
 ) -> Option<Generation> {
     let most = overlay.places() as u64;
     write(folder, segments, most, overlay.sorted().map(Ok)).ok()
+}
+
+/// Builds a generation of what these segments say; none where the cache cannot be written.
+pub fn build_of(folder: &Path, segments: &[(SegmentId, Segment)]) -> Option<Generation> {
+    let ids = segments.iter().map(|(id, _)| *id).collect();
+    let most = segments.iter().map(|(_, segment)| segment.chunks.len());
+    let streams = segments.iter().map(|(_, segment)| {
+        segment.chunks.iter().map(|(frame, span)| {
+            let (pack, info) = &segment.frames[*frame as usize];
+            let frame = FramePlace::new(segment.packs[*pack as usize].id, info);
+            let (offset, len) = (span.offset, span.len);
+            Ok((span.id, Location { frame, offset, len }))
+        })
+    });
+    let most = most.sum::<usize>() as u64;
+    write(folder, &ids, most, merged(streams.collect(), |(id, _)| *id)).ok()
 }
 
 /// Merges the smaller generations once there are many, so that a look-up asks few and each entry is rewritten seldom.

@@ -22,6 +22,7 @@ pub use table::{Builder as TableBuilder, Table};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::{ChunkKind, Codec, FrameInfo};
+use crate::format::segment::Segment;
 use crate::id::{ChunkId, PackId, SegmentId};
 use crate::merge::merged;
 use crate::pack::FinishedPack;
@@ -109,6 +110,9 @@ pub struct Location {
 /// Entries in memory at which a generation is built of them; about 20 MB.
 const OVERLAY_MAX: usize = 200_000;
 
+/// Entries of segments at which a generation is built of them at once; about 25 MB.
+const GATHERED_MAX: usize = 1 << 19;
+
 /// So many times generations that turn out to be damaged are done without; then the disk is at fault.
 const HEALS_MAX: usize = 8;
 
@@ -134,6 +138,14 @@ struct State {
     no_cache: bool,
     /// Packs written by this process that no segment names yet.
     unsegmented: Vec<FinishedPack>,
+}
+
+/// Segments that were read and stand nowhere yet.
+#[derive(Default)]
+struct Gathered {
+    segments: Vec<(SegmentId, Segment)>,
+    /// Entries in them.
+    chunks: usize,
 }
 
 impl State {
@@ -219,6 +231,7 @@ impl Index {
             .collect();
         missing.sort_unstable();
         let mut broken = None;
+        let mut gathered = Gathered::default();
         for id in missing {
             let segment = match read_segment(&*self.storage, &self.keys, &id) {
                 Ok(segment) => segment,
@@ -231,14 +244,40 @@ impl Index {
                     continue;
                 }
             };
-            state.overlay.add_segment(&segment);
-            state.in_overlay.insert(id);
-            self.spill(&mut state, true);
+            gathered.chunks += segment.chunks.len();
+            gathered.segments.push((id, segment));
+            if gathered.chunks >= GATHERED_MAX {
+                self.build(&mut state, std::mem::take(&mut gathered));
+            }
         }
+        self.build(&mut state, gathered);
         if let Some(folder) = &self.cache {
             generation::merge(folder, &mut state.generations, false);
         }
         Ok(broken)
+    }
+
+    /// Turns many entries of segments into a generation, straight as they are sorted; the others, and all where there is no
+    /// cache, go into memory.
+    fn build(&self, state: &mut State, gathered: Gathered) {
+        let folder = self.cache.as_ref().filter(|_| !state.no_cache);
+        if let Some(folder) = folder
+            && gathered.chunks >= OVERLAY_MAX
+        {
+            match generation::build_of(folder, &gathered.segments) {
+                Some(built) => {
+                    state.generations.push(built);
+                    generation::merge(folder, &mut state.generations, true);
+                    return;
+                }
+                None => state.no_cache = true,
+            }
+        }
+        for (id, segment) in gathered.segments {
+            state.overlay.add_segment(&segment);
+            state.in_overlay.insert(id);
+            self.spill(state, true);
+        }
     }
 
     /// Turns a large overlay into a generation; more of them may follow at once while one is `building`. Where there is no
@@ -449,7 +488,7 @@ impl Index {
     /// Only what `each` returns; a segment that cannot be read is handed to it as an error.
     pub fn each_segment(
         &self,
-        each: &mut dyn FnMut(&str, Result<crate::format::segment::Segment>) -> Result<()>,
+        each: &mut dyn FnMut(&str, Result<Segment>) -> Result<()>,
     ) -> Result<()> {
         let mut names: Vec<String> = self
             .storage

@@ -300,8 +300,10 @@ fn file(
             &mut *content,
             &mut stat,
             &mut fresh,
-            &path,
-            previous.and_then(|content| Old::of(shared.repository, &content)),
+            Named {
+                path: &path,
+                old: previous.and_then(|content| Old::of(shared.repository, &content)),
+            },
         )?
         .map(|streamed| (streamed, content.xattrs())),
         Err(error) => Err(error),
@@ -332,6 +334,13 @@ fn file(
     }
 }
 
+/// Which file is being read.
+struct Named<'p> {
+    path: &'p [u8],
+    /// What the parent holds of it, where that may be of use.
+    old: Option<Old>,
+}
+
 /// Reads, cuts and hashes one file; the inner result is the file's own.
 fn stream(
     shared: &Shared<'_>,
@@ -340,8 +349,7 @@ fn stream(
     content: &mut dyn crate::source::Content,
     stat: &mut Stat,
     fresh: &mut bool,
-    path: &[u8],
-    old: Option<Old>,
+    Named { path, old }: Named<'_>,
 ) -> std::result::Result<Result<(Payload, u64)>, Gone> {
     let mut patch: Option<Patch<'_>> = None;
     let window = shared.cutter.window();
