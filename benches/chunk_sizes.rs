@@ -106,6 +106,7 @@ fn options(path: &Path) -> SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
         databases: Vec::new(),
         no_oplog: false,
+        no_dumps: false,
         collections: Selection::default(),
         excludes: Excludes::default(),
         kind: SnapshotKind::Incremental,

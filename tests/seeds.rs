@@ -126,6 +126,13 @@ fn documents() -> Vec<u8> {
 }
 
 /// An insert, and the end of a transaction with a removal in it.
+/// A mongodump archive of nothing but its header.
+fn dump_archive() -> Vec<u8> {
+    let header = Builder::new().string("version", "0.1").finish();
+    let parts: [&[u8]; 4] = [&[1], &[0x6D, 0xE2, 0x99, 0x81], &header, &[0xFF; 4]];
+    parts.concat()
+}
+
 fn oplog() -> Vec<u8> {
     let entry = |op: &str, body: Builder| {
         Builder::new()
@@ -414,6 +421,18 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("catalogue_page", "leaf", encode(&catalogue_leaf())?),
         ("bson", "documents", documents()),
         ("oplog", "entries", oplog()),
+        ("dump", "documents", [&[0][..], &oplog()].concat()),
+        (
+            "dump",
+            "lines",
+            b"\x02{\"_id\":1,\"t\":\"}\"}\n{\"_id\":2}\n".to_vec(),
+        ),
+        (
+            "dump",
+            "array",
+            b"\x03[{\"_id\":1},\n{\"_id\":[{}]}]".to_vec(),
+        ),
+        ("dump", "archive", dump_archive()),
         (
             "snapshot",
             "committed",

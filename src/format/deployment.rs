@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::id::ChunkId;
 use crate::limits::{INDEXES_MAX, NAMESPACE_BYTES_MAX, PAGE_DEPTH_MAX, PAGE_ENTRIES_MAX, RUNS_MAX};
 
+/// The raw document of nothing: options of which nothing is known.
+pub const EMPTY_DOCUMENT: &[u8] = b"\x05\0\0\0\0";
+
 /// A deployment at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {

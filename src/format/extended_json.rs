@@ -82,6 +82,35 @@ pub fn parse(text: &str) -> Result<(u8, Vec<u8>)> {
     Ok((own.kind, own.value.to_vec()))
 }
 
+/// A document that was written as Extended JSON, whichever style; of names that come twice in it the last counts.
+///
+/// # Errors
+/// [`Kind::Usage`] for what stands for no document.
+#[cfg(feature = "mongodb")]
+pub fn to_bson(json: serde_json::Value) -> Result<Vec<u8>> {
+    let wrong = |why: String| Error::new(Kind::Usage, format!("not a document: {why}"));
+    match Bson::try_from(json) {
+        Ok(Bson::Document(document)) => match RawDocumentBuf::try_from(&document) {
+            Ok(raw) => Ok(raw.into_bytes()),
+            Err(error) => Err(wrong(error.to_string())),
+        },
+        Ok(_) => Err(wrong("it is a value of another sort".into())),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// Says that documents cannot be read.
+///
+/// # Errors
+/// [`Kind::Unsupported`], always.
+#[cfg(not(feature = "mongodb"))]
+pub fn to_bson(_: serde_json::Value) -> Result<Vec<u8>> {
+    Err(Error::new(
+        Kind::Unsupported,
+        "this program was built without MongoDB",
+    ))
+}
+
 /// Says that values cannot be read.
 ///
 /// # Errors

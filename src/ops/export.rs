@@ -298,7 +298,7 @@ fn about(path: &[u8], error: Error) -> Error {
 
 /// A file's bytes in order; holes read as zeros. What goes wrong is kept in `failed`, for a reader can only say it
 /// to the library that writes the archive.
-struct Stored<'r> {
+pub(super) struct Stored<'r> {
     repository: &'r Repository,
     progress: Option<&'r dyn Progress>,
     pieces: Box<dyn Iterator<Item = Result<Piece>> + Send + 'r>,
@@ -306,11 +306,15 @@ struct Stored<'r> {
     at: usize,
     hole: u64,
     given: u64,
-    failed: Option<Error>,
+    pub(super) failed: Option<Error>,
 }
 
 impl<'r> Stored<'r> {
-    fn new(repository: &'r Repository, node: &'r Node, progress: Option<&'r dyn Progress>) -> Self {
+    pub(super) fn new(
+        repository: &'r Repository,
+        node: &'r Node,
+        progress: Option<&'r dyn Progress>,
+    ) -> Self {
         let mut chunk = Vec::new();
         let pieces: Box<dyn Iterator<Item = Result<Piece>> + Send + 'r> = match node {
             Node::File { content, .. } => {

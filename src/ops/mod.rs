@@ -30,3 +30,4 @@ pub mod snapshots;
 pub mod stats;
 pub mod tail;
 pub mod timeline;
+pub mod undump;

@@ -12,6 +12,7 @@ mod support;
 
 mod again;
 mod capture;
+mod dumps;
 mod lab;
 mod moment;
 mod program;

@@ -1,5 +1,7 @@
 //! Which documents of MongoDB are meant: what `restore` and `cat` share.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use duramen::clock::Nanos;
 
@@ -68,8 +70,8 @@ impl DocumentArgs {
     }
 }
 
-/// As it was when.
-#[derive(Debug, Default, Args)]
+/// As it was when, or as a dump has it.
+#[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "MongoDB")]
 pub struct AtArgs {
     /// As it was at the end of that second: worked out from the newest snapshot before and the recorded oplog
@@ -77,6 +79,20 @@ pub struct AtArgs {
     /// SNAP only says of which replica set, usually latest. duramen timeline shows which moments can be had.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Nanos>,
+
+    /// The collections of a dump among the snapshot's files, instead of a deployment
+    ///
+    /// A folder of mongodump, an archive of it, one .bson file, or what mongoexport wrote (JSON, one document a line or one array),
+    /// gzipped or not. A file is the collection of its name in the database of its folder's name.
+    #[arg(long, value_name = "PATH", conflicts_with = "at")]
+    pub dump: Option<OsString>,
+}
+
+impl AtArgs {
+    /// Whether none of it was given.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_none() && self.dump.is_none()
+    }
 }
 
 fn time(text: &str) -> Result<Nanos, String> {

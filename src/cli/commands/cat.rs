@@ -7,7 +7,7 @@ use duramen::error::Result;
 use duramen::ops::documents::{self, CatOptions, Style};
 use duramen::ops::export;
 
-use super::{at_moment, split};
+use super::{split, viewed};
 use crate::cli::args::CatArgs;
 use crate::cli::context::{Context, usage};
 use crate::cli::{exit, opening, output};
@@ -23,7 +23,7 @@ pub fn run(context: &Context, args: CatArgs) -> Result<ExitCode> {
     let reporter = context.reporter_beside_results("cat");
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
-    let snapshot = at_moment(&repository, snapshot, args.at.at, &reporter)?;
+    let snapshot = viewed(&repository, snapshot, &args.at, &reporter)?;
     reporter.finish();
     if documents::are_meant(&snapshot, args.snapshot.as_bytes()) {
         let style = if args.canonical {

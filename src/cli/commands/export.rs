@@ -19,7 +19,7 @@ use duramen::progress::Progress;
 use duramen::repository::Repository;
 use serde::Serialize;
 
-use super::{at_moment, split};
+use super::{split, viewed};
 use crate::cli::args::{ExportArgs, Format};
 use crate::cli::context::{Context, usage};
 use crate::cli::json::{self, ProblemObject};
@@ -56,14 +56,15 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
     let Some(format) = documents else {
-        let snapshot = at_moment(&repository, snapshot, args.at.at, &reporter)?;
+        let snapshot = viewed(&repository, snapshot, &args.at, &reporter)?;
         let summary = of_documents(&repository, &snapshot, path, args, &reporter)?;
         reporter.finish();
         tell(context, args, snapshot.id.hex(), &summary)?;
         return Ok(exit::DONE);
     };
-    if args.at.at.is_some() {
-        return Err(usage("--at is about MongoDB, and an archive holds files"));
+    if !args.at.is_empty() {
+        let what = "--at and --dump are about documents, and an archive holds files";
+        return Err(usage(what));
     }
     let mut write = |out: &mut dyn Write| {
         let path = path.as_deref();

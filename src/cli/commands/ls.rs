@@ -12,7 +12,7 @@ use duramen::progress::Progress as _;
 use duramen::repository::Listed;
 use serde::Serialize;
 
-use super::{at_moment, split};
+use super::{split, viewed};
 use crate::cli::args::LsArgs;
 use crate::cli::context::Context;
 use crate::cli::json::SnapshotObject;
@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
     let facts = repository.facts(&snapshot.id)?;
-    let snapshot = at_moment(&repository, snapshot, args.at.at, &reporter)?;
+    let snapshot = viewed(&repository, snapshot, &args.at, &reporter)?;
     reporter.finish();
     let terminal = context.environment.stdout_terminal;
     output::results(|out| {
@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &LsArgs) -> Result<ExitCode> {
             }
         };
         let of_files =
-            args.at.at.is_none() && !documents::are_meant(&snapshot, args.snapshot.as_bytes());
+            args.at.is_empty() && !documents::are_meant(&snapshot, args.snapshot.as_bytes());
         if of_files {
             look::ls(
                 &repository,

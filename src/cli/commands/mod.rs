@@ -35,23 +35,25 @@ pub mod timeline;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use duramen::clock::Nanos;
 use duramen::error::Result;
 use duramen::format::snapshot::Snapshot;
-use duramen::ops::{recorded, select};
+use duramen::ops::{recorded, select, undump};
 use duramen::progress::Progress;
 use duramen::repository::Repository;
 
-/// The snapshot, or, where a moment is given, what it shows as it was then.
-fn at_moment(
+use super::args::AtArgs;
+
+/// The snapshot, or, where a moment is given, what it shows as it was then, or the collections of a dump in it.
+fn viewed(
     repository: &Repository,
     snapshot: Snapshot,
-    at: Option<Nanos>,
+    args: &AtArgs,
     progress: &dyn Progress,
 ) -> Result<Snapshot> {
-    match at {
-        Some(at) => recorded::at_moment(repository, &snapshot, at, progress),
-        None => Ok(snapshot),
+    match (args.at, &args.dump) {
+        (Some(at), _) => recorded::at_moment(repository, &snapshot, at, progress),
+        (None, Some(path)) => undump::undump(repository, &snapshot, path.as_bytes(), progress),
+        (None, None) => Ok(snapshot),
     }
 }
 

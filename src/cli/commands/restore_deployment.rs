@@ -10,7 +10,7 @@ use duramen::ops::restore_deployment::{
 };
 use serde::Serialize;
 
-use super::{at_moment, report, split};
+use super::{report, split, viewed};
 use crate::cli::args::{ConflictArg, MongoArgs, RestoreArgs};
 use crate::cli::context::{Context, usage};
 use crate::cli::{exit, opening, text, time};
@@ -106,6 +106,7 @@ pub fn first_given(args: &MongoArgs) -> Option<&'static str> {
         (!args.ns_to.is_empty(), "--ns-to"),
         (args.users, "--users"),
         (args.at.at.is_some(), "--at"),
+        (args.at.dump.is_some(), "--dump"),
         (args.conflict.is_some(), "--conflict"),
         (args.newest_field.is_some(), "--newest-field"),
         (args.no_indexes, "--no-indexes"),
@@ -153,13 +154,13 @@ pub fn run(context: &Context, args: RestoreArgs, address: String) -> Result<Exit
         )));
     }
     let (name, path) = split(&args.snapshot);
-    let at = args.mongo.at.at;
+    let at = args.mongo.at.clone();
     let report = args.mongo.report.clone();
     let options = options(args.mongo, path, address, args.dry_run)?;
     let reporter = context.reporter("restore");
     let repository = opening::open(context, &reporter)?;
     let snapshot = context.snapshot(&repository, &name, &args.filter)?;
-    let snapshot = at_moment(&repository, snapshot, at, &reporter)?;
+    let snapshot = viewed(&repository, snapshot, &at, &reporter)?;
     let summary = restore_deployment::run(&repository, &snapshot, &options, &reporter)?;
     reporter.finish();
     let told = object(&summary, snapshot.id.hex(), options.dry_run);

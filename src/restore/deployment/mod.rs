@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, kind};
 use crate::format::choice::Choice;
-use crate::format::deployment::{Collection, CollectionKind, Deployment};
+use crate::format::deployment::{Collection, CollectionKind, Deployment, EMPTY_DOCUMENT};
 use crate::format::document_key::same_number;
 use crate::progress::Progress;
 use crate::repository::{Repository, Stored, key_of};
@@ -218,8 +218,10 @@ impl Restore<'_> {
             safety.borrow_mut().made(&own.namespace, &target);
             return Ok(report);
         }
+        // A dump says nothing of buckets: what they are like comes from their series.
+        let unsaid = buckets && own.options == EMPTY_DOCUMENT;
         if let Some(there) = &there
-            && !part
+            && !(part || unsaid)
             && there.options != own.options
         {
             report.problems.push(format!(

@@ -5,6 +5,11 @@
 //! Nothing is decoded and nothing depends on a dump being whole: records are only where bytes are compared, and whatever
 //! does not look like a document is a record too.
 
+pub mod archive;
+
+use std::io::Read;
+
+use crate::error::{Error, Result};
 use crate::format::bson::Document;
 use crate::limits::DOCUMENT_BYTES_MAX;
 
@@ -163,6 +168,62 @@ impl Splitter {
     }
 }
 
+/// The next four bytes; none at the end.
+fn four(reader: &mut dyn Read) -> Result<Option<[u8; 4]>> {
+    let mut begin = [0; 4];
+    let mut filled = 0;
+    while filled < begin.len() {
+        match reader.read(&mut begin[filled..]) {
+            Ok(0) if filled == 0 => return Ok(None),
+            Ok(0) => {
+                return Err(Error::damage(
+                    "a dump that ends in the middle of a document",
+                ));
+            }
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+    Ok(Some(begin))
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::damage("a dump that cannot be read").cause(error)
+}
+
+/// The document that begins with these bytes.
+fn document_after(begin: [u8; 4], reader: &mut dyn Read) -> Result<Vec<u8>> {
+    let length = u32::from_le_bytes(begin) as usize;
+    if !(5..=DOCUMENT_BYTES_MAX).contains(&length) {
+        return Err(Error::damage(format!(
+            "{length} bytes are no length of a document"
+        )));
+    }
+    let mut bytes = begin.to_vec();
+    bytes.resize(length, 0);
+    reader
+        .read_exact(&mut bytes[4..])
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                Error::damage("a dump that ends in the middle of a document")
+            }
+            _ => unreadable(error),
+        })?;
+    Document::whole(&bytes)?;
+    Ok(bytes)
+}
+
+/// The next document of a file that is one behind the other; none at its end.
+///
+/// # Errors
+/// [`crate::error::Kind::Damage`] where none begins there, or it is not whole.
+pub fn next_document(reader: &mut dyn Read) -> Result<Option<Vec<u8>>> {
+    match four(reader)? {
+        Some(begin) => document_after(begin, reader).map(Some),
+        None => Ok(None),
+    }
+}
+
 #[cfg(test)]
-#[path = "dump_tests.rs"]
 mod tests;

@@ -1,0 +1,32 @@
+#![no_main]
+
+use duramen::source::dump::{
+    Layout, RECORD_BYTES_MAX, Splitter, archive, next_document, recognise,
+};
+
+// The first byte says which layout is tried; what a dump holds is nobody's word.
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((first, bytes)) = data.split_first() else {
+        return;
+    };
+    let _ = recognise(bytes);
+    let layouts = [
+        Layout::Bson,
+        Layout::Archive,
+        Layout::JsonLines,
+        Layout::JsonArray,
+    ];
+    let layout = layouts[usize::from(*first) % layouts.len()];
+    let mut splitter = Splitter::new(layout);
+    let mut at = 0;
+    while let Some(len) = splitter.record(&bytes[at..], true) {
+        assert!((1..=RECORD_BYTES_MAX).contains(&len));
+        at += len;
+    }
+    assert_eq!(at, bytes.len());
+    let _ = archive::read(&mut &*bytes, &mut |_| Ok(()));
+    let mut rest = bytes;
+    while let Ok(Some(document)) = next_document(&mut rest) {
+        assert!(document.len() <= bytes.len());
+    }
+});

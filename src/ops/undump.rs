@@ -1,0 +1,513 @@
+//! Dumps among the files of a snapshot, seen as what they are dumps of: collections, as if the deployment itself had been
+//! taken. They are read once, brought into the order of their `_id`s and held for this process alone, so whatever reads
+//! snapshots of MongoDB (`ls`, `cat`, `restore`, `export`) reads them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufReader, Read};
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::export::Stored;
+use crate::chunk::Cutter;
+use crate::error::{Error, Kind, Result};
+use crate::format::bson::{Document, kind};
+use crate::format::deployment::{
+    Collection, CollectionKind, Deployment, EMPTY_DOCUMENT, Moment, RawDocument,
+};
+use crate::format::entry::{Directory, Node};
+use crate::format::extended_json;
+use crate::format::placed::placed;
+use crate::format::run::Run;
+use crate::format::snapshot::{Snapshot, SourceRecord};
+use crate::id::from_hex;
+use crate::progress::Progress;
+use crate::repository::{Listed, Repository, key_of};
+use crate::snapshot::{RunBuilder, ScratchPutter, Sorter, store_catalogue};
+use crate::source::dump::archive::{self, Event};
+use crate::source::dump::{Layout, RECOGNISED_BY, next_document, recognise};
+
+/// Folders that a dump is looked for in, one below the other.
+const DEPTH_MAX: usize = 4;
+/// What gzip begins with (RFC 1952).
+const GZIP: &[u8] = b"\x1F\x8B";
+/// Behind the name of what a collection is like.
+const METADATA: &str = ".metadata.json";
+/// The longest such file.
+const METADATA_MAX: u64 = 64 << 20;
+
+/// The snapshot with the collections of the dump at `path` in the place of all that it holds. It can be read like any other,
+/// by this process alone.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is no dump; [`Kind::Damage`] where it is not whole.
+pub fn undump(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    path: &[u8],
+    progress: &dyn Progress,
+) -> Result<Snapshot> {
+    let listed = repository.find(snapshot, path)?;
+    progress.phase("read dump");
+    let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+    let mut dump = Dump {
+        repository,
+        progress,
+        cutter: &cutter,
+        collections: BTreeMap::new(),
+    };
+    let names: Vec<&[u8]> = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+        .collect();
+    let above = |back: usize| {
+        names
+            .len()
+            .checked_sub(back)
+            .and_then(|at| names.get(at))
+            .copied()
+    };
+    match &listed.entry.node {
+        Node::Directory(directory) => {
+            dump.folder(above(1).unwrap_or_default(), directory, path, DEPTH_MAX)?;
+        }
+        Node::File { .. } => dump.file(above(2).unwrap_or_default(), &listed, path)?,
+        _ => {}
+    }
+    let collections: Vec<Collection> = dump.collections.into_values().collect();
+    if collections.is_empty() {
+        return Err(Error::new(Kind::NotFound, "no dump of a database")
+            .subject(path.escape_ascii().to_string())
+            .hint(
+                "name a folder or an archive of mongodump, a .bson file, or what mongoexport wrote",
+            ));
+    }
+    collections.iter().try_for_each(|own| {
+        own.check()
+            .map_err(|error| error.or_subject(|| own.namespace.clone()))
+    })?;
+    let documents = collections.iter().filter_map(|own| own.documents).sum();
+    let runs = collections.iter().flat_map(|own| &own.runs);
+    let bytes = runs
+        .filter_map(|run| run.documents)
+        .map(|sorted| sorted.bytes)
+        .sum();
+    let deployment = Deployment {
+        set: String::new(),
+        server: String::new(),
+        moment: Moment::Between {
+            from: snapshot.time,
+            to: snapshot.time,
+        },
+        collections: collections.len() as u64,
+        catalogue: store_catalogue(&mut ScratchPutter(repository), collections)?,
+        documents,
+        bytes,
+        extensions: Vec::new(),
+    };
+    Ok(Snapshot {
+        sources: vec![SourceRecord::Mongo(Box::new(deployment))],
+        ..snapshot.clone()
+    })
+}
+
+struct Dump<'d> {
+    repository: &'d Repository,
+    progress: &'d dyn Progress,
+    cutter: &'d Cutter,
+    collections: BTreeMap<String, Collection>,
+}
+
+/// What a file of a dump is by its name.
+enum Named {
+    /// The documents of a collection of that name.
+    Documents(String),
+    /// What a collection of that name is like.
+    Metadata(String),
+}
+
+/// The name of a file without what says how it was written; nothing for what is no text.
+fn named(name: &[u8]) -> Option<Named> {
+    let text = std::str::from_utf8(name).ok()?;
+    let text = text.strip_suffix(".gz").unwrap_or(text);
+    if let Some(own) = text.strip_suffix(METADATA) {
+        return Some(Named::Metadata(unescaped(own)));
+    }
+    let ends = [".bson", ".json", ".jsonl", ".ndjson"];
+    let own = ends.iter().find_map(|end| text.strip_suffix(end));
+    Some(Named::Documents(unescaped(own.unwrap_or(text))))
+}
+
+/// A name as `mongodump` writes it into a file's, as a segment of a URL's path.
+fn unescaped(name: &str) -> String {
+    let mut own = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                own.push(byte);
+                rest = &behind[2..];
+            }
+            _ => {
+                own.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8(own).unwrap_or_else(|_| name.to_owned())
+}
+
+impl Dump<'_> {
+    fn folder(
+        &mut self,
+        name: &[u8],
+        directory: &Directory,
+        path: &[u8],
+        depth: usize,
+    ) -> Result<()> {
+        // What collections are like first: that says in which order their documents belong.
+        for first in [true, false] {
+            for listed in self.repository.entries(directory) {
+                self.progress.go_on()?;
+                let listed = listed?;
+                let here = [path, b"/", &listed.entry.name].concat();
+                let metadata = matches!(named(&listed.entry.name), Some(Named::Metadata(_)));
+                match &listed.entry.node {
+                    Node::Directory(below) if depth > 0 && !first => {
+                        self.folder(&listed.entry.name, below, &here, depth - 1)?;
+                    }
+                    Node::File { .. } if metadata == first => self.file(name, &listed, &here)?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of the database that its folder is named after.
+    fn file(&mut self, folder: &[u8], listed: &Listed, path: &[u8]) -> Result<()> {
+        self.progress.current(path);
+        let mut stored = Stored::new(self.repository, &listed.entry.node, Some(self.progress));
+        let read = self.content(folder, &listed.entry.name, &mut stored);
+        // A reader can tell its error only to who reads from it.
+        let read = match stored.failed.take() {
+            Some(error) => Err(error),
+            None => read,
+        };
+        read.map_err(|error| {
+            let kind = match error.kind() {
+                Kind::Usage => Kind::Damage,
+                kind => kind,
+            };
+            match error.subject_text() {
+                Some(_) => error,
+                None => {
+                    Error::new(kind, error.to_string()).subject(path.escape_ascii().to_string())
+                }
+            }
+        })
+    }
+
+    fn content(&mut self, folder: &[u8], name: &[u8], stored: &mut Stored<'_>) -> Result<()> {
+        let mut first = Vec::new();
+        let io = |error| Error::damage("a dump that cannot be read").cause(error);
+        stored
+            .by_ref()
+            .take(GZIP.len() as u64)
+            .read_to_end(&mut first)
+            .map_err(io)?;
+        let zipped = first == GZIP;
+        let whole = first.chain(stored);
+        let mut plain: Box<dyn Read> = match zipped {
+            true => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+            false => Box::new(whole),
+        };
+        let mut begin = Vec::new();
+        plain
+            .by_ref()
+            .take(RECOGNISED_BY as u64)
+            .read_to_end(&mut begin)
+            .map_err(io)?;
+        let layout = recognise(&begin);
+        let mut reader = BufReader::with_capacity(1 << 18, begin.chain(plain));
+        let database = unescaped(&String::from_utf8_lossy(folder));
+        let namespace = |own: &str| format!("{database}.{own}");
+        match (named(name), layout) {
+            (Some(Named::Metadata(own)), Some(Layout::JsonLines)) => {
+                let mut text = String::new();
+                reader
+                    .take(METADATA_MAX)
+                    .read_to_string(&mut text)
+                    .map_err(io)?;
+                self.metadata(&namespace(&own), &text)
+            }
+            (_, Some(Layout::Archive)) => self.archive(&mut reader),
+            (Some(Named::Documents(own)), Some(layout)) => {
+                // What is beside the collections of a dump.
+                if matches!(own.as_str(), "oplog" | "prelude") {
+                    let own = name.escape_ascii();
+                    self.progress
+                        .note(&format!("{own} is no collection, and is left aside"));
+                    return Ok(());
+                }
+                self.documents(&namespace(&own), layout, &mut reader)
+            }
+            (_, None) if begin.is_empty() && name.ends_with(b".bson") => {
+                // A collection without documents.
+                let own = named(name);
+                if let Some(Named::Documents(own)) = own {
+                    self.collection(&namespace(&own)).documents.get_or_insert(0);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn collection(&mut self, namespace: &str) -> &mut Collection {
+        self.collections
+            .entry(namespace.to_owned())
+            .or_insert_with(|| Collection {
+                options: EMPTY_DOCUMENT.to_vec(),
+                ..Collection::named(namespace)
+            })
+    }
+
+    /// What a collection is like: its options, its indexes.
+    fn metadata(&mut self, namespace: &str, text: &str) -> Result<()> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| Error::damage("what a collection is like is no JSON").cause(error))?;
+        let own = self.collection(namespace);
+        if let Some(uuid) = value.get("uuid").and_then(Value::as_str)
+            && let Some(bytes) = from_hex(&uuid.replace('-', ""))
+        {
+            own.uuid = bytes.try_into().ok();
+        }
+        let raw = extended_json::to_bson(value)?;
+        let raw = Document::whole(&raw)?;
+        if let Some(options) = raw
+            .get(b"options")?
+            .filter(|own| own.kind == kind::DOCUMENT)
+        {
+            own.options = options.value.to_vec();
+        }
+        if let Some(indexes) = raw.get(b"indexes")?.filter(|own| own.kind == kind::ARRAY) {
+            let each = Document::whole(indexes.value)?.elements();
+            own.indexes = each
+                .filter(|index| {
+                    !index
+                        .as_ref()
+                        .is_ok_and(|index| index.kind != kind::DOCUMENT)
+                })
+                .map(|index| index.map(|index| RawDocument(index.value.to_vec())))
+                .collect::<Result<_>>()?;
+        }
+        let options = Document::whole(&own.options)?;
+        let has = |name: &[u8]| options.get(name).map(|own| own.is_some());
+        let capped = options.get(b"capped")?.is_some_and(|own| own.value == [1]);
+        own.kind = if has(b"viewOn")? {
+            CollectionKind::View
+        } else if has(b"timeseries")? {
+            CollectionKind::TimeSeries
+        } else if capped {
+            CollectionKind::Capped
+        } else {
+            CollectionKind::Plain
+        };
+        Ok(())
+    }
+
+    fn archive(&mut self, reader: &mut dyn Read) -> Result<()> {
+        let mut open: BTreeMap<String, Gathered> = BTreeMap::new();
+        let mut last = String::new();
+        archive::read(reader, &mut |event| {
+            self.progress.go_on()?;
+            match event {
+                Event::Collection {
+                    namespace,
+                    metadata,
+                } => {
+                    self.collection(&namespace);
+                    match metadata.is_empty() {
+                        true => Ok(()),
+                        false => self.metadata(&namespace, &metadata),
+                    }
+                }
+                Event::Document { namespace, bytes } => {
+                    if namespace != last {
+                        // Another collection's block: what the one before it holds in memory is not asked for soon.
+                        if let Some(before) = open.get_mut(&last) {
+                            before.sorter.lay_by()?;
+                        }
+                        last.clone_from(&namespace);
+                    }
+                    if !open.contains_key(&namespace) {
+                        let capped = self.collection(&namespace).kind == CollectionKind::Capped;
+                        open.insert(namespace.clone(), Gathered::new(self.repository, capped));
+                    }
+                    match open.get_mut(&namespace) {
+                        Some(own) => own.push(&bytes),
+                        None => Ok(()),
+                    }
+                }
+            }
+        })?;
+        open.into_iter()
+            .try_for_each(|(namespace, own)| self.put(&namespace, own))
+    }
+
+    fn documents(&mut self, namespace: &str, layout: Layout, reader: &mut dyn Read) -> Result<()> {
+        let capped = self.collection(namespace).kind == CollectionKind::Capped;
+        let mut gathered = Gathered::new(self.repository, capped);
+        match layout {
+            Layout::Bson | Layout::Archive => {
+                while let Some(bytes) = next_document(reader)? {
+                    self.progress.go_on()?;
+                    gathered.push(&bytes)?;
+                }
+            }
+            Layout::JsonLines => {
+                let all = serde_json::Deserializer::from_reader(reader).into_iter::<Value>();
+                for value in all {
+                    self.progress.go_on()?;
+                    gathered.push(&extended_json::to_bson(value.map_err(no_json)?)?)?;
+                }
+            }
+            Layout::JsonArray => {
+                let mut failed = None;
+                let each = Each(&mut |value| {
+                    let pushed = self
+                        .progress
+                        .go_on()
+                        .and_then(|()| extended_json::to_bson(value))
+                        .and_then(|bytes| gathered.push(&bytes));
+                    pushed.map_err(|error| failed = Some(error)).is_ok()
+                });
+                let mut all = serde_json::Deserializer::from_reader(reader);
+                let read = each.deserialize(&mut all).and_then(|()| all.end());
+                if let Some(error) = failed {
+                    return Err(error);
+                }
+                read.map_err(no_json)?;
+            }
+        }
+        self.put(namespace, gathered)
+    }
+
+    fn put(&mut self, namespace: &str, gathered: Gathered) -> Result<()> {
+        let capped = gathered.capped;
+        let mut putter = ScratchPutter(self.repository);
+        let mut builder = RunBuilder::new(self.cutter);
+        let (mut count, mut twice) = (0u64, 0u64);
+        let mut records = gathered.sorter.sorted()?.peekable();
+        while let Some(record) = records.next() {
+            let (key, bytes) = record?;
+            // The last of those with one `_id` counts, as it does where they are inserted one after the other.
+            if matches!(records.peek(), Some(Ok((next, _))) if *next == key) {
+                twice += 1;
+                continue;
+            }
+            self.progress.go_on()?;
+            count += 1;
+            builder.push(&mut putter, key, Document::whole(&bytes)?)?;
+        }
+        if twice > 0 {
+            self.progress.note(&format!(
+                "{namespace}: {twice} documents have the _id of a later one, which counts"
+            ));
+        }
+        if gathered.nameless > 0 {
+            let nameless = gathered.nameless;
+            self.progress.note(&format!(
+                "{namespace}: {nameless} documents without an _id are left out"
+            ));
+        }
+        let sorted = builder.finish(&mut putter)?;
+        let own = self.collection(namespace);
+        if capped {
+            own.kind = CollectionKind::Capped;
+        }
+        own.documents = Some(count);
+        own.runs = sorted
+            .map(|sorted| Run {
+                documents: Some(sorted),
+                ..Run::default()
+            })
+            .into_iter()
+            .collect();
+        Ok(())
+    }
+}
+
+fn no_json(error: serde_json::Error) -> Error {
+    Error::damage("not JSON from its beginning to its end").cause(error)
+}
+
+/// Documents of one collection on their way into order.
+struct Gathered {
+    sorter: Sorter,
+    capped: bool,
+    place: u64,
+    nameless: u64,
+}
+
+impl Gathered {
+    fn new(repository: &Repository, capped: bool) -> Self {
+        Self {
+            sorter: Sorter::new(repository.index().cache().filter(|folder| folder.is_dir())),
+            capped,
+            place: 0,
+            nameless: 0,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let document = Document::whole(bytes)?;
+        if document.get(b"_id")?.is_none() {
+            self.nameless += 1;
+            return Ok(());
+        }
+        if self.capped {
+            let placed = placed(self.place, document);
+            self.place += 1;
+            let key = key_of(Document::whole(&placed)?)?;
+            return self.sorter.push(key, placed);
+        }
+        self.sorter.push(key_of(document)?, bytes.to_vec())
+    }
+}
+
+/// Takes each member of a JSON array as it is read; stops where told.
+struct Each<'e>(&'e mut dyn FnMut(Value) -> bool);
+
+impl<'de> DeserializeSeed<'de> for Each<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Each<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of documents")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> std::result::Result<(), A::Error> {
+        while let Some(value) = all.next_element()? {
+            if !(self.0)(value) {
+                return Err(serde::de::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}
