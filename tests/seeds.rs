@@ -75,6 +75,16 @@ fn tree_leaf() -> TreePage {
         size: 2,
         content: Content::Inline(b"hi".to_vec()),
     };
+    let recipe = Node::File {
+        size: 9,
+        content: Content::Recipe {
+            root: PageRef {
+                id: CHUNK,
+                depth: 0,
+            },
+            key: [3; 32],
+        },
+    };
     let owner = Owner {
         number: 0,
         name: b"root".to_vec(),
@@ -92,6 +102,7 @@ fn tree_leaf() -> TreePage {
             ),
             entry("e", Node::Fifo),
             entry("f", Node::CharDevice { major: 1, minor: 3 }),
+            entry("g", recipe),
         ],
         users: vec![owner],
         groups: Vec::new(),
@@ -126,6 +137,17 @@ fn documents() -> Vec<u8> {
 }
 
 /// An insert, and the end of a transaction with a removal in it.
+/// Pieces of a recipe.
+fn parts() -> Vec<Piece> {
+    let part = |offset, len| Piece::Part {
+        id: CHUNK,
+        of: 9,
+        offset,
+        len,
+    };
+    vec![part(3, 6), Piece::Hole { len: 4096 }, part(0, 2)]
+}
+
 /// A mongodump archive of nothing but its header.
 fn dump_archive() -> Vec<u8> {
     let header = Builder::new().string("version", "0.1").finish();
@@ -417,6 +439,7 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("hint_page", "leaf", encode(&hints)?),
         ("index_table", "one", index_table()),
         ("list_page", "branch", encode(&ListPage::Branch(children))?),
+        ("list_page", "leaf", encode(&ListPage::Leaf(parts()))?),
         ("run_page", "leaf", encode(&run_leaf())?),
         ("catalogue_page", "leaf", encode(&catalogue_leaf())?),
         ("bson", "documents", documents()),

@@ -8,6 +8,7 @@
 
 mod compare;
 mod diff;
+mod documents;
 mod find;
 mod history;
 mod largest;
@@ -17,6 +18,7 @@ mod renames;
 
 pub use compare::{Differences, content_key};
 pub use diff::{Change, Walk, changes};
+pub use documents::{DocumentChange, FieldChange, document_changes, field_changes};
 pub use find::{Found, Names, Wanted, find};
 pub use history::{Stretch, Version, history};
 pub use largest::{Largest, Part, largest};

@@ -10,21 +10,16 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::export::Stored;
-use crate::chunk::Cutter;
+use super::held::{Gathered, Held};
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, kind};
-use crate::format::deployment::{
-    Collection, CollectionKind, Deployment, EMPTY_DOCUMENT, Moment, RawDocument,
-};
+use crate::format::deployment::{CollectionKind, RawDocument};
 use crate::format::entry::{Directory, Node};
 use crate::format::extended_json;
-use crate::format::placed::placed;
-use crate::format::run::Run;
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::from_hex;
 use crate::progress::Progress;
-use crate::repository::{Listed, Repository, key_of};
-use crate::snapshot::{RunBuilder, ScratchPutter, Sorter, store_catalogue};
+use crate::repository::{Listed, Repository};
 use crate::source::dump::archive::{self, Event};
 use crate::source::dump::{Layout, RECOGNISED_BY, next_document, recognise};
 
@@ -50,12 +45,10 @@ pub fn undump(
 ) -> Result<Snapshot> {
     let listed = repository.find(snapshot, path)?;
     progress.phase("read dump");
-    let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
     let mut dump = Dump {
+        held: Held::new(repository, progress),
         repository,
         progress,
-        cutter: &cutter,
-        collections: BTreeMap::new(),
     };
     let names: Vec<&[u8]> = path
         .split(|byte| *byte == b'/')
@@ -75,37 +68,13 @@ pub fn undump(
         Node::File { .. } => dump.file(above(2).unwrap_or_default(), &listed, path)?,
         _ => {}
     }
-    let collections: Vec<Collection> = dump.collections.into_values().collect();
-    if collections.is_empty() {
-        return Err(Error::new(Kind::NotFound, "no dump of a database")
+    let deployment = dump.held.deployment(snapshot.time)?.ok_or_else(|| {
+        Error::new(Kind::NotFound, "no dump of a database")
             .subject(path.escape_ascii().to_string())
             .hint(
                 "name a folder or an archive of mongodump, a .bson file, or what mongoexport wrote",
-            ));
-    }
-    collections.iter().try_for_each(|own| {
-        own.check()
-            .map_err(|error| error.or_subject(|| own.namespace.clone()))
+            )
     })?;
-    let documents = collections.iter().filter_map(|own| own.documents).sum();
-    let runs = collections.iter().flat_map(|own| &own.runs);
-    let bytes = runs
-        .filter_map(|run| run.documents)
-        .map(|sorted| sorted.bytes)
-        .sum();
-    let deployment = Deployment {
-        set: String::new(),
-        server: String::new(),
-        moment: Moment::Between {
-            from: snapshot.time,
-            to: snapshot.time,
-        },
-        collections: collections.len() as u64,
-        catalogue: store_catalogue(&mut ScratchPutter(repository), collections)?,
-        documents,
-        bytes,
-        extensions: Vec::new(),
-    };
     Ok(Snapshot {
         sources: vec![SourceRecord::Mongo(Box::new(deployment))],
         ..snapshot.clone()
@@ -113,10 +82,9 @@ pub fn undump(
 }
 
 struct Dump<'d> {
+    held: Held<'d>,
     repository: &'d Repository,
     progress: &'d dyn Progress,
-    cutter: &'d Cutter,
-    collections: BTreeMap<String, Collection>,
 }
 
 /// What a file of a dump is by its name.
@@ -260,7 +228,10 @@ impl Dump<'_> {
                 // A collection without documents.
                 let own = named(name);
                 if let Some(Named::Documents(own)) = own {
-                    self.collection(&namespace(&own)).documents.get_or_insert(0);
+                    self.held
+                        .collection(&namespace(&own))
+                        .documents
+                        .get_or_insert(0);
                 }
                 Ok(())
             }
@@ -268,20 +239,11 @@ impl Dump<'_> {
         }
     }
 
-    fn collection(&mut self, namespace: &str) -> &mut Collection {
-        self.collections
-            .entry(namespace.to_owned())
-            .or_insert_with(|| Collection {
-                options: EMPTY_DOCUMENT.to_vec(),
-                ..Collection::named(namespace)
-            })
-    }
-
     /// What a collection is like: its options, its indexes.
     fn metadata(&mut self, namespace: &str, text: &str) -> Result<()> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Error::damage("what a collection is like is no JSON").cause(error))?;
-        let own = self.collection(namespace);
+        let own = self.held.collection(namespace);
         if let Some(uuid) = value.get("uuid").and_then(Value::as_str)
             && let Some(bytes) = from_hex(&uuid.replace('-', ""))
         {
@@ -331,7 +293,7 @@ impl Dump<'_> {
                     namespace,
                     metadata,
                 } => {
-                    self.collection(&namespace);
+                    self.held.collection(&namespace);
                     match metadata.is_empty() {
                         true => Ok(()),
                         false => self.metadata(&namespace, &metadata),
@@ -346,7 +308,8 @@ impl Dump<'_> {
                         last.clone_from(&namespace);
                     }
                     if !open.contains_key(&namespace) {
-                        let capped = self.collection(&namespace).kind == CollectionKind::Capped;
+                        let capped =
+                            self.held.collection(&namespace).kind == CollectionKind::Capped;
                         open.insert(namespace.clone(), Gathered::new(self.repository, capped));
                     }
                     match open.get_mut(&namespace) {
@@ -357,11 +320,11 @@ impl Dump<'_> {
             }
         })?;
         open.into_iter()
-            .try_for_each(|(namespace, own)| self.put(&namespace, own))
+            .try_for_each(|(namespace, own)| self.held.put(&namespace, own))
     }
 
     fn documents(&mut self, namespace: &str, layout: Layout, reader: &mut dyn Read) -> Result<()> {
-        let capped = self.collection(namespace).kind == CollectionKind::Capped;
+        let capped = self.held.collection(namespace).kind == CollectionKind::Capped;
         let mut gathered = Gathered::new(self.repository, capped);
         match layout {
             Layout::Bson | Layout::Archive => {
@@ -395,90 +358,12 @@ impl Dump<'_> {
                 read.map_err(no_json)?;
             }
         }
-        self.put(namespace, gathered)
-    }
-
-    fn put(&mut self, namespace: &str, gathered: Gathered) -> Result<()> {
-        let capped = gathered.capped;
-        let mut putter = ScratchPutter(self.repository);
-        let mut builder = RunBuilder::new(self.cutter);
-        let (mut count, mut twice) = (0u64, 0u64);
-        let mut records = gathered.sorter.sorted()?.peekable();
-        while let Some(record) = records.next() {
-            let (key, bytes) = record?;
-            // The last of those with one `_id` counts, as it does where they are inserted one after the other.
-            if matches!(records.peek(), Some(Ok((next, _))) if *next == key) {
-                twice += 1;
-                continue;
-            }
-            self.progress.go_on()?;
-            count += 1;
-            builder.push(&mut putter, key, Document::whole(&bytes)?)?;
-        }
-        if twice > 0 {
-            self.progress.note(&format!(
-                "{namespace}: {twice} documents have the _id of a later one, which counts"
-            ));
-        }
-        if gathered.nameless > 0 {
-            let nameless = gathered.nameless;
-            self.progress.note(&format!(
-                "{namespace}: {nameless} documents without an _id are left out"
-            ));
-        }
-        let sorted = builder.finish(&mut putter)?;
-        let own = self.collection(namespace);
-        if capped {
-            own.kind = CollectionKind::Capped;
-        }
-        own.documents = Some(count);
-        own.runs = sorted
-            .map(|sorted| Run {
-                documents: Some(sorted),
-                ..Run::default()
-            })
-            .into_iter()
-            .collect();
-        Ok(())
+        self.held.put(namespace, gathered)
     }
 }
 
 fn no_json(error: serde_json::Error) -> Error {
     Error::damage("not JSON from its beginning to its end").cause(error)
-}
-
-/// Documents of one collection on their way into order.
-struct Gathered {
-    sorter: Sorter,
-    capped: bool,
-    place: u64,
-    nameless: u64,
-}
-
-impl Gathered {
-    fn new(repository: &Repository, capped: bool) -> Self {
-        Self {
-            sorter: Sorter::new(repository.index().cache().filter(|folder| folder.is_dir())),
-            capped,
-            place: 0,
-            nameless: 0,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let document = Document::whole(bytes)?;
-        if document.get(b"_id")?.is_none() {
-            self.nameless += 1;
-            return Ok(());
-        }
-        if self.capped {
-            let placed = placed(self.place, document);
-            self.place += 1;
-            let key = key_of(Document::whole(&placed)?)?;
-            return self.sorter.push(key, placed);
-        }
-        self.sorter.push(key_of(document)?, bytes.to_vec())
-    }
 }
 
 /// Takes each member of a JSON array as it is read; stops where told.

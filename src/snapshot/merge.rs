@@ -55,6 +55,20 @@ pub enum Task {
     Problem { path: Vec<u8>, error: Error },
 }
 
+impl Task {
+    /// What must be read for it, as far as is known.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Read {
+                stat,
+                content: None,
+                ..
+            } => stat.size,
+            _ => 0,
+        }
+    }
+}
+
 type Entries<'r> = Peekable<EntriesWithHints<'r>>;
 
 /// Walks the parent's tree beside the events.

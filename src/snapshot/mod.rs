@@ -43,7 +43,7 @@ use crate::id::{ChunkId, PackId};
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
 use crate::source::Source;
-use merge::Merger;
+use merge::{Merger, Task};
 use read::{Batch, Found, GROUPS, Shared, work};
 use sink::Sink;
 
@@ -120,12 +120,25 @@ pub fn take(
             let mut looked = clock.now();
             source.walk(progress, &mut |events| {
                 progress.go_on()?;
-                let tasks = events.into_iter().map(|event| merger.task(event)).collect();
-                let (out, results) = bounded(GROUPS);
-                let gone = |()| Error::new(Kind::Failed, "the snapshot has stopped");
-                to_sink.send(results).map_err(|_| gone(()))?;
-                let batch = Batch { tasks, looked, out };
-                to_work.send(batch).map_err(|_| gone(()))?;
+                let send = |tasks: Vec<Task>| -> Result<()> {
+                    let (out, results) = bounded(GROUPS);
+                    let gone = |()| Error::new(Kind::Failed, "the snapshot has stopped");
+                    to_sink.send(results).map_err(|_| gone(()))?;
+                    let batch = Batch { tasks, looked, out };
+                    to_work.send(batch).map_err(|_| gone(()))
+                };
+                let (mut tasks, mut bytes) = (Vec::new(), 0);
+                for event in events {
+                    let task = merger.task(event);
+                    // A large file is a batch of its own, or one worker would have all of a folder's.
+                    if bytes >= BATCH_BYTES {
+                        send(std::mem::take(&mut tasks))?;
+                        bytes = 0;
+                    }
+                    bytes += task.bytes();
+                    tasks.push(task);
+                }
+                send(tasks)?;
                 looked = clock.now();
                 Ok(())
             })
@@ -179,6 +192,9 @@ pub fn take(
         recipes,
     })
 }
+
+/// A batch with so much to read is closed.
+const BATCH_BYTES: u64 = 4 << 20;
 
 const CUT_SHORT: &str = "a worker stopped in the middle";
 

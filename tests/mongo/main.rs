@@ -12,7 +12,9 @@ mod support;
 
 mod again;
 mod capture;
+mod difference;
 mod dumps;
+mod killed;
 mod lab;
 mod moment;
 mod program;

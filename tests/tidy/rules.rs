@@ -50,6 +50,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("restore", "snapshot"),
     // What was replayed becomes runs as what was taken does.
     ("replay", "snapshot"),
+    // Two states of a capped collection are brought into one order before they are compared.
+    ("look", "snapshot"),
     // A run tells of what failed.
     ("schedule", "alert"),
 ];

@@ -1,6 +1,8 @@
 //! `duramen diff`.
 
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use duramen::error::Result;
@@ -9,19 +11,21 @@ use duramen::format::snapshot::Snapshot;
 use duramen::ops::diff::{
     self, Change, DiffOptions, DiffSummary, Differences, Place, Rename, Tally,
 };
+use duramen::ops::{document_diff as ops, documents};
 use duramen::repository::Listed;
 use serde::Serialize;
 
-use super::split;
+use super::{document_diff, split};
 use crate::cli::args::DiffArgs;
 use crate::cli::context::Context;
+use crate::cli::deployment::{is_address, with_password};
 use crate::cli::json::{hex_unless_utf8, lossy};
 use crate::cli::node::{kind, permissions, size as size_of};
 use crate::cli::output::{self, json_line, put};
 use crate::cli::{exit, opening, size, text, time};
 
 /// The end of a command that found a difference and was asked to say so.
-const DIFFERENT: u8 = 1;
+pub const DIFFERENT: u8 = 1;
 
 #[derive(Serialize)]
 struct ChangeLine {
@@ -100,7 +104,14 @@ struct Manner {
 /// `duramen diff SNAP[:PATH] SNAP[:PATH]`.
 pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
     let (before, old_path) = split(&args.before);
+    if let Some(address) = args.after.to_str().filter(|given| is_address(given)) {
+        return with_server(context, args, &before, old_path, address);
+    }
     let (after, new_path) = split(&args.after);
+    let documents_at = (
+        old_path.clone().or_else(|| new_path.clone()),
+        new_path.clone().or_else(|| old_path.clone()),
+    );
     // A path given for one is meant in both.
     let (old_path, new_path) = match (old_path, new_path) {
         (Some(old), Some(new)) => (old, new),
@@ -111,6 +122,14 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let before = context.snapshot(&repository, &before, &args.filter)?;
     let after = context.snapshot(&repository, &after, &args.filter)?;
+    let meant = |snapshot, typed: &OsString| documents::are_meant(snapshot, typed.as_bytes());
+    if meant(&before, &args.before) && meant(&after, &args.after) {
+        let (old, new) = &documents_at;
+        let sides = ((&before, old.as_deref()), (&after, new.as_deref()));
+        let done = document_diff::run(context, args, &repository, sides, false, &reporter);
+        reporter.finish();
+        return done;
+    }
     reporter.finish();
     let options = DiffOptions {
         metadata: args.metadata,
@@ -161,6 +180,26 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
     } else {
         exit::DONE
     })
+}
+
+/// The collections of a snapshot against those of a server just now.
+fn with_server(
+    context: &Context,
+    args: &DiffArgs,
+    before: &str,
+    path: Option<Vec<u8>>,
+    address: &str,
+) -> Result<ExitCode> {
+    let address = with_password(context, address)?;
+    let reporter = context.reporter_beside_results("diff");
+    let repository = opening::open(context, &reporter)?;
+    let before = context.snapshot(&repository, before, &args.filter)?;
+    let path = path.as_deref();
+    let after = ops::live(&repository, &address, path, &before, &reporter)?;
+    let sides = ((&before, path), (&after, path));
+    let done = document_diff::run(context, args, &repository, sides, true, &reporter);
+    reporter.finish();
+    done
 }
 
 /// The same content would be expected: neither size nor time says that anything was written.

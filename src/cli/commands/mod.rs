@@ -7,6 +7,7 @@ pub mod check;
 pub mod checkout;
 pub mod config;
 pub mod diff;
+mod document_diff;
 mod document_history;
 pub mod export;
 pub mod find;

@@ -110,7 +110,10 @@ pub fn roll_back(
             ..RollbackReport::default()
         };
         match sources.get(&own.source) {
-            Some(source) => rollback.collection(own, source, &mut report)?,
+            Some(source) => {
+                rollback.collection(own, source, &mut report)?;
+                rollback.unname(own)?;
+            }
             None => report
                 .problems
                 .push("the snapshot that was restored does not hold it".into()),
@@ -121,6 +124,15 @@ pub fn roll_back(
 }
 
 impl Rollback<'_> {
+    /// A restore that was killed left its name among those that are not whole: what is there now is nothing half.
+    fn unname(&self, own: &UndoCollection) -> Result<()> {
+        if self.dry_run || !own.created {
+            return Ok(());
+        }
+        let (database, name) = own.target.split_once('.').unwrap_or_default();
+        Ok(target::unmark(self.server, Place { database, name })?)
+    }
+
     fn collection(
         &self,
         own: &UndoCollection,

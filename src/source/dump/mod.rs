@@ -141,17 +141,24 @@ impl Splitter {
     fn json(&mut self, bytes: &[u8], base: usize) -> Option<usize> {
         let most = bytes.len().min(RECORD_BYTES_MAX);
         while self.looked < most {
-            let byte = bytes[self.looked];
-            self.looked += 1;
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+            if self.escaped {
+                self.escaped = false;
+                self.looked += 1;
                 continue;
             }
+            if self.in_string {
+                // Most of a dump is inside of strings.
+                let Some(at) = memchr::memchr2(b'"', b'\\', &bytes[self.looked..most]) else {
+                    self.looked = most;
+                    break;
+                };
+                self.escaped = bytes[self.looked + at] == b'\\';
+                self.in_string = self.escaped;
+                self.looked += at + 1;
+                continue;
+            }
+            let byte = bytes[self.looked];
+            self.looked += 1;
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
