@@ -22,7 +22,7 @@ use crate::source::dump::{Layout, Splitter};
 /// Files below this size are not worth it.
 pub const FILE_BYTES_MIN: u64 = 256 << 10;
 /// Records of the parent that are held.
-const HELD: usize = if cfg!(test) { 64 } else { 1 << 16 };
+const HELD: usize = if cfg!(test) { 64 } else { 1 << 15 };
 /// Pieces that the parent's content may have in memory; what has more is stored anew.
 const PIECES_MAX: usize = 1 << 18;
 /// What comes to less than this many bytes a piece has been patched so often that it is stored anew.
