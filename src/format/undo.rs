@@ -42,7 +42,17 @@ pub struct UndoCollection {
     pub before: Run,
 }
 
+/// Tag of the extension that names, by its raw path, the dump among the files of `source` whose collections were restored.
+pub const DUMP: u32 = 1;
+
 impl Undo {
+    /// The dump among the files of the snapshot that was restored, where one was.
+    #[must_use]
+    pub fn dump(&self) -> Option<&[u8]> {
+        let own = self.extensions.iter().find(|own| own.tag == DUMP);
+        own.map(|own| own.body.as_slice())
+    }
+
     /// Holds the record against the rules of its chapter.
     ///
     /// # Errors

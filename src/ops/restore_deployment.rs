@@ -46,6 +46,8 @@ pub struct DeploymentRestoreOptions {
     pub no_safety: bool,
     /// The moment that the snapshot was worked out for, where it was.
     pub at: Option<Nanos>,
+    /// The dump among its files that it was made of, where it was.
+    pub dump: Option<Vec<u8>>,
 }
 
 /// What it came to.
@@ -112,7 +114,11 @@ pub fn run(
             Approved::default()
         } else {
             let merged = wanted.conflict == Conflict::Merge;
-            let source = (snapshot.id, options.at);
+            let source = rollback::Restored {
+                snapshot: snapshot.id,
+                at: options.at,
+                dump: options.dump.as_deref(),
+            };
             let (id, approved) = rollback::store(repository, source, &server, merged, safety)
                 .map_err(|error| match error.hint_text() {
                     None => error.hint("--no-safety restores without keeping what is overwritten"),

@@ -2,11 +2,13 @@
 
 use super::documents::only;
 use super::recorded;
+use super::undump::undump;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
+use crate::format::extension::Extension;
 use crate::format::records::SessionPurpose;
 use crate::format::snapshot::{PathBytes, Snapshot, SourceRecord};
-use crate::format::undo::Undo;
+use crate::format::undo::{DUMP, Undo};
 use crate::id::SnapshotId;
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Standing, WriterOptions};
@@ -41,13 +43,22 @@ impl RollbackSummary {
     }
 }
 
+/// What is restored.
+pub(super) struct Restored<'r> {
+    pub(super) snapshot: SnapshotId,
+    /// The moment that it was worked out for.
+    pub(super) at: Option<Nanos>,
+    /// The dump among its files that it was made of.
+    pub(super) dump: Option<&'r [u8]>,
+}
+
 /// Stores what a restore is about to change; what may be done from now on. None where it would change nothing.
 ///
 /// # Errors
 /// Whatever the storage says.
 pub(super) fn store(
     repository: &Repository,
-    source: (SnapshotId, Option<Nanos>),
+    source: Restored<'_>,
     server: &Server,
     merged: bool,
     safety: Safety,
@@ -69,11 +80,11 @@ pub(super) fn store(
         let (written, relied) = putter.writer.finish()?;
         let undo = Undo {
             address: server.address().to_owned(),
-            source: source.0,
-            at: source.1,
+            source: source.snapshot,
+            at: source.at,
             merged,
             collections,
-            extensions: Vec::new(),
+            extensions: source.dump.map(named).into_iter().collect(),
         };
         undo.check()?;
         let path = format!("{BEFORE}{}", server.address());
@@ -92,6 +103,15 @@ pub(super) fn store(
     let done = keep();
     session.end(repository);
     Ok((session.id, done?))
+}
+
+/// Says which dump was restored.
+fn named(path: &[u8]) -> Extension {
+    Extension {
+        tag: DUMP,
+        critical: false,
+        body: path.to_vec(),
+    }
 }
 
 /// The newest snapshot that holds what a restore from this host changed.
@@ -151,6 +171,9 @@ pub fn run(
     })?;
     if let Some(at) = undo.at {
         source = recorded::at_moment(repository, &source, at, progress)?;
+    }
+    if let Some(path) = undo.dump() {
+        source = undump(repository, &source, path, progress)?;
     }
     progress.phase("rollback");
     let server = Server::connect(address)?;

@@ -97,6 +97,28 @@ fn a_dump_among_files_is_the_deployment() {
         listed.collect::<Vec<_>>()
     };
     assert_eq!(like(&other), like(&server));
+    // What it overwrote comes back.
+    let changed = doc! { "update": "clustered", "updates": [ { "q": { "_id": { "$lt": 10 } }, "u": { "$set": { "mine": 1 } }, "multi": true } ] };
+    other.run("torture", changed);
+    other.run("torture", doc! { "drop": "indexed" });
+    let mine = on_server(&other, &["torture"], None);
+    let arguments = [
+        "restore",
+        "latest:torture",
+        "--dump",
+        text(&dump),
+        "--target",
+        &to,
+        "--conflict",
+        "overwrite",
+    ];
+    place.run(arguments).ok();
+    same(
+        &on_server(&other, &["torture"], None),
+        &on_server(&server, &["torture"], None),
+    );
+    place.run(["rollback"]).ok();
+    same(&on_server(&other, &["torture"], None), &mine);
     // One document, by its `_id`, of one file.
     server.insert(
         "shop",

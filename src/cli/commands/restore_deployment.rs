@@ -1,5 +1,6 @@
 //! `duramen restore SNAP --target mongodb://...`.
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use duramen::error::{Kind, Result};
@@ -214,6 +215,7 @@ fn options(
         defer_ttl: args.defer_ttl,
         no_safety: args.no_safety,
         at: args.at.at,
+        dump: args.at.dump.map(|path| path.as_bytes().to_vec()),
     })
 }
 
