@@ -42,7 +42,7 @@ fn the_example_passes_its_own_check() {
 fn what_the_example_has_commented_out_passes_too() {
     let text = example_with_everything();
     let config = parse(&text).unwrap_or_else(|found| panic!("{found:#?}\n{text}"));
-    assert_eq!(config.sources.len(), 3, "{text}");
+    assert_eq!(config.sources.len(), 4, "{text}");
     assert_eq!(config.hooks.on_failure.len(), 2);
     assert_eq!(config.schedule.jitter, 600);
     assert_eq!(config.schedule.check_read, ReadData::Percent(5.0));
@@ -57,6 +57,16 @@ fn what_the_example_has_commented_out_passes_too() {
     let database = &config.sources[2];
     assert!(matches!(&database.what, What::Command { filename, .. } if filename == "all.sql"));
     assert_eq!(database.hooks.before.len(), 1);
+    let shop = &config.sources[3];
+    assert_eq!(shop.what, What::Paths(Vec::new()));
+    let mongo = shop.mongo.as_ref().unwrap();
+    assert!(mongo.users && mongo.no_oplog && mongo.address.contains("backup@"));
+    assert_eq!(mongo.include, ["shop.*"]);
+    assert_eq!(mongo.exclude, ["shop.cache"]);
+    assert_eq!(
+        mongo.password_file,
+        Some("/etc/duramen/mongodb-password".into())
+    );
     let policy = Policy {
         daily: 14,
         ..Policy::default()
@@ -276,4 +286,24 @@ fn what_is_no_toml_has_its_line_and_everything_is_found_at_once() {
         .unwrap_err();
     let lines: Vec<usize> = found.iter().map(|finding| finding.line).collect();
     assert_eq!(lines, [1, 4, 5]);
+}
+
+#[test]
+fn a_deployment_is_a_source_or_a_part_of_one() {
+    let both = parse("[sources.a]\npaths = \"/etc\"\nmongodb = \"mongodb://h\"\n").unwrap();
+    assert_eq!(both.sources[0].what, What::Paths(vec!["/etc".into()]));
+    assert_eq!(
+        both.sources[0].mongo.as_ref().unwrap().address,
+        "mongodb://h"
+    );
+    for wrong in [
+        "mongodb = \"localhost\"",
+        "mongodb = \"mongodb://h\"\ncommand = [\"x\"]\nfilename = \"y\"",
+        "paths = \"/etc\"\nusers = true",
+        "paths = \"/etc\"\nns-include = [\"a.*\"]",
+        "mongodb = 5",
+    ] {
+        let found = parse(&format!("[sources.a]\n{wrong}\n")).unwrap_err();
+        assert_eq!(found.len(), 1, "{wrong}: {found:?}");
+    }
 }

@@ -19,7 +19,7 @@ use toml::de::DeTable;
 pub use hook::{Hook, Hooks};
 pub use read::{Finding, nearest};
 pub use retention::Retention;
-pub use source::{Source, What};
+pub use source::{Mongo, Source, What};
 pub use when::When;
 
 use crate::error::{Error, Kind, Result};

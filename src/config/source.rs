@@ -8,7 +8,7 @@ use super::{Base, Hooks, Retention, When};
 use crate::error::{Error, Kind};
 use crate::format::snapshot::SnapshotKind;
 use crate::ops::level::{self, Compression};
-use crate::ops::snapshot::Excludes;
+use crate::ops::snapshot::{Excludes, is_address};
 use crate::size;
 
 /// Kinds of work, which no source can be named after: `run` takes names of both.
@@ -31,6 +31,23 @@ pub enum What {
     },
 }
 
+/// A MongoDB deployment of a source, alone or beside its paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mongo {
+    /// `mongodb://` or `mongodb+srv://`; may lack the password of the user that it names.
+    pub address: String,
+    /// File that holds that password.
+    pub password_file: Option<PathBuf>,
+    /// Patterns of collections that are taken; all where empty.
+    pub include: Vec<String>,
+    /// Patterns of collections that are left out.
+    pub exclude: Vec<String>,
+    /// Users and roles too.
+    pub users: bool,
+    /// Nothing of the oplog is kept.
+    pub no_oplog: bool,
+}
+
 /// One source.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -38,6 +55,8 @@ pub struct Source {
     pub name: String,
     /// What is read.
     pub what: What,
+    /// A deployment that is read.
+    pub mongo: Option<Mongo>,
     /// What is left out.
     pub excludes: Excludes,
     /// Tags for its snapshots, besides the one with its name.
@@ -92,6 +111,7 @@ impl Source {
                 ),
             );
         }
+        let mongo = mongo(&table, &name, base);
         let what = what(&table, &name, base);
         let excludes = Excludes {
             patterns: values(table.texts("exclude")),
@@ -121,6 +141,7 @@ impl Source {
             retention: table.table("retention").map(Retention::read),
             hooks: table.table("hooks").map(Hooks::read).unwrap_or_default(),
             what: what.unwrap_or(What::Paths(Vec::new())),
+            mongo,
         };
         table.finish();
         Some(source)
@@ -147,6 +168,46 @@ fn tags(table: &Table<'_, '_>) -> Vec<String> {
     tags
 }
 
+fn mongo(table: &Table<'_, '_>, name: &At<String>, base: Base<'_>) -> Option<Mongo> {
+    let address = table.text("mongodb");
+    let given = [
+        "mongodb-password-file",
+        "ns-include",
+        "ns-exclude",
+        "users",
+        "no-oplog",
+    ];
+    let mongo = Mongo {
+        address: address
+            .as_ref()
+            .map(|own| own.value.clone())
+            .unwrap_or_default(),
+        password_file: base.paths(table, "mongodb-password-file").pop(),
+        include: values(table.texts("ns-include")),
+        exclude: values(table.texts("ns-exclude")),
+        users: table.flag("users"),
+        no_oplog: table.flag("no-oplog"),
+    };
+    let Some(address) = address else {
+        if let Some(key) = given.iter().find(|key| table.has(key)) {
+            table.find(
+                name.span.clone(),
+                format!("source {:?} has {key} and no mongodb", name.value),
+                "write mongodb = \"mongodb://localhost\"",
+            );
+        }
+        return None;
+    };
+    if !is_address(&address.value) {
+        table.find(
+            address.span,
+            "mongodb is not the address of a server",
+            "write mongodb = \"mongodb://localhost\", with the user and without the password, if there is one",
+        );
+    }
+    Some(mongo)
+}
+
 fn what(table: &Table<'_, '_>, name: &At<String>, base: Base<'_>) -> Option<What> {
     let before = table.found();
     let paths = base.paths(table, "paths");
@@ -164,6 +225,10 @@ fn what(table: &Table<'_, '_>, name: &At<String>, base: Base<'_>) -> Option<What
         None
     };
     match (table.has("paths"), table.has("command")) {
+        (false, true) if table.has("mongodb") => {
+            complain("has both mongodb and a command", "make two sources of it")
+        }
+        (false, false) if table.has("mongodb") => Some(What::Paths(Vec::new())),
         (true, true) => complain("has both paths and a command", "make two sources of it"),
         (false, false) => complain(
             "says nothing of what to read",

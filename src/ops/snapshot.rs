@@ -26,6 +26,9 @@ pub use crate::source::excludes::Excludes;
 use crate::source::files::{FilesSource, LeftOut, absolute};
 pub use crate::source::mongo::Selection;
 use crate::source::mongo::Server;
+pub use crate::source::mongo::address::with_password as address_with_password;
+pub use crate::source::mongo::address::{is_address, lacks_password};
+pub use crate::source::mongo::server::without_secrets;
 use crate::source::stream::StreamSource;
 
 /// What to read.

@@ -21,7 +21,7 @@ use super::work::{Bench, work};
 use super::{Due, Job, Outcome, Reason, State, due, lock, tasks};
 use crate::alert::{self, Notice};
 use crate::clock::{Clock, Nanos};
-use crate::config::{Config, Hook, Hooks, nearest};
+use crate::config::{Config, Hook, Hooks, Mongo, nearest};
 use crate::crypto::random;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
@@ -55,6 +55,8 @@ pub struct RunOptions<'a> {
     pub jitter: bool,
     /// Local time.
     pub zone: TimeZone,
+    /// The address of a deployment with its password.
+    pub address: Addressing<'a>,
 }
 
 impl RunOptions<'_> {
@@ -67,6 +69,9 @@ impl RunOptions<'_> {
         }
     }
 }
+
+/// Puts the password into a deployment's address.
+pub type Addressing<'a> = Box<dyn Fn(&Mongo) -> Result<String> + 'a>;
 
 /// What a run calls back.
 pub struct Calls<'a> {
@@ -378,6 +383,7 @@ impl Run<'_> {
             host: self.options.host,
             user: self.options.user,
             zone: &self.options.zone,
+            address: &*self.options.address,
         };
         let worked = self
             .hooks(&hooks.before, &notice)

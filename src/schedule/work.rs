@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::{Job, Outcome};
-use crate::config::{Config, Source, What};
+use crate::config::{Config, Mongo, Source, What};
 use crate::error::{Error, Kind, Result};
 use crate::format::snapshot::State;
 use crate::ops::check::{self, CheckOptions};
@@ -31,6 +31,8 @@ pub struct Bench<'a> {
     pub user: &'a str,
     /// Whose days and hours retention counts in.
     pub zone: &'a TimeZone,
+    /// The address of a deployment with its password.
+    pub address: &'a dyn Fn(&Mongo) -> Result<String>,
 }
 
 /// Does one job.
@@ -73,11 +75,17 @@ fn take(
     };
     let mut tags = source.tags.clone();
     tags.push(source.tag());
+    let mongo = source.mongo.as_ref();
     let options = SnapshotOptions {
         input,
-        databases: Vec::new(),
-        no_oplog: false,
-        collections: Selection::default(),
+        databases: mongo.map(bench.address).transpose()?.into_iter().collect(),
+        no_oplog: mongo.is_some_and(|own| own.no_oplog),
+        collections: Selection {
+            include: mongo.map(|own| own.include.clone()).unwrap_or_default(),
+            exclude: mongo.map(|own| own.exclude.clone()).unwrap_or_default(),
+            users: mongo.is_some_and(|own| own.users),
+            ..Selection::default()
+        },
         excludes: source.excludes.clone(),
         kind: source.kind,
         host: source.host.clone().unwrap_or_else(|| bench.host.to_owned()),

@@ -17,6 +17,7 @@ mod dumps;
 mod killed;
 mod lab;
 mod moment;
+mod nights;
 mod program;
 mod restore;
 mod rollback;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use duramen::config::{Config, EXAMPLE, Finding, Hook, Source, What, When};
 use duramen::error::{Error, Kind, Result};
+use duramen::ops::snapshot::without_secrets;
 use duramen::schedule::tasks;
 use serde::Serialize;
 
@@ -193,6 +194,16 @@ fn notes(config: &Config) -> Vec<String> {
                 look(&format!("a path of source {}", source.name), path);
             }
         }
+        if let Some(file) = source
+            .mongo
+            .as_ref()
+            .and_then(|own| own.password_file.as_ref())
+        {
+            look(
+                &format!("the password file of source {}", source.name),
+                file,
+            );
+        }
         for file in &source.excludes.pattern_files {
             look(
                 &format!("a file of patterns of source {}", source.name),
@@ -366,9 +377,11 @@ fn source_object(source: &Source) -> SourceObject {
             (Vec::new(), program.collect(), Some(filename.clone()))
         }
     };
+    let mongo = source.mongo.iter().map(|own| without_secrets(&own.address));
+    let paths: Vec<String> = paths;
     SourceObject {
         name: source.name.clone(),
-        paths,
+        paths: paths.into_iter().chain(mongo).collect(),
         command,
         filename,
         excludes: source.excludes.words(),

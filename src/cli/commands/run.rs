@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli::args::RunArgs;
 use crate::cli::configuration::Configuration;
 use crate::cli::context::Context;
+use crate::cli::deployment::with_password_of;
 use crate::cli::places::{self, Place};
 use crate::cli::progress::Reporter;
 use crate::cli::time::rfc3339;
@@ -89,6 +90,9 @@ pub fn options<'a>(
         force: false,
         jitter: false,
         zone: TimeZone::system(),
+        address: Box::new(|own| {
+            with_password_of(context, &own.address, own.password_file.as_deref())
+        }),
     })
 }
 

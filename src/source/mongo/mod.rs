@@ -1,5 +1,6 @@
 //! Reading MongoDB: what exists, what was touched, what documents hold. What is done with it is the snapshot room's.
 
+pub mod address;
 pub mod answer;
 pub mod catalogue;
 pub mod command;
