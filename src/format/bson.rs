@@ -137,6 +137,31 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Whether two documents have the same fields, in whatever order; so for documents in them, but not for what stands in
+/// arrays. Of options, which some tools write in any order.
+#[must_use]
+pub fn same_fields(left: Document<'_>, right: Document<'_>) -> bool {
+    let (left, right) = (ordered(left, 0), ordered(right, 0));
+    left.is_some() && left == right
+}
+
+/// The fields of a document in one order; none where it cannot be read, or nests deeper than any server lets it.
+fn ordered(document: Document<'_>, depth: u32) -> Option<Vec<u8>> {
+    const DEPTH_MAX: u32 = 200;
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    for own in document.elements() {
+        let own = own.ok().filter(|_| depth < DEPTH_MAX)?;
+        let value = match own.kind {
+            kind::DOCUMENT => ordered(Document::whole(own.value).ok()?, depth + 1)?,
+            _ => own.value.to_vec(),
+        };
+        let length = (value.len() as u32).to_le_bytes();
+        fields.push([&[own.kind][..], own.name, &[0], &length, &value].concat());
+    }
+    fields.sort();
+    Some(fields.concat())
+}
+
 /// Documents that follow each other without gaps; an error ends them.
 #[must_use]
 pub fn documents(bytes: &[u8]) -> Documents<'_> {

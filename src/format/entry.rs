@@ -271,6 +271,12 @@ impl Entry {
                 }
                 Content::List(pieces) => {
                     check_pieces(pieces)?;
+                    if pieces
+                        .iter()
+                        .any(|piece| matches!(piece, Piece::Part { .. }))
+                    {
+                        return wrong("a part of a chunk outside of a recipe");
+                    }
                     let sum = pieces
                         .iter()
                         .try_fold(0u64, |sum, piece| sum.checked_add(piece.len()));

@@ -24,8 +24,9 @@ pub use live::Live;
 pub use segments::Rewritten;
 pub use wait::{Until, Wait, Who};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::records::SessionPurpose;
+use crate::format::snapshot::{RECIPES, Snapshot};
 use crate::id::PackId;
 use crate::progress::Progress;
 use crate::repository::{Facts, Repository, Rule, Session, Standing};
@@ -141,6 +142,9 @@ pub fn prune(
     options: &PruneOptions,
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
+    if options.purge {
+        refuse_recipes(repository)?;
+    }
     let mut report = PruneReport::default();
     let mut live = Live::new(repository);
     let marked = in_session(repository, |session| {
@@ -171,6 +175,28 @@ pub fn prune(
     Ok(report)
 }
 
+/// A recipe needs parts of chunks, and what lies beside them in these is not needed and cannot be told from it: so no purge can
+/// promise that nothing stays of what was forgotten.
+fn refuse_recipes(repository: &Repository) -> Result<()> {
+    let standing = repository.standing(&mut |_, error| Err(error))?;
+    let holds = |snapshot: &&Snapshot| snapshot.features.gc.iter().any(|name| name == RECIPES);
+    let with: Vec<&Snapshot> = standing
+        .iter()
+        .map(|(snapshot, _)| snapshot)
+        .filter(holds)
+        .collect();
+    let Some(newest) = with.last() else {
+        return Ok(());
+    };
+    let what = format!(
+        "{} snapshots hold dumps as parts of older ones, whose chunks would stay whole: nothing was purged",
+        with.len()
+    );
+    Err(Error::new(Kind::Unsupported, what)
+        .subject(newest.id.short())
+        .hint("take what they are of again with snapshot --force --no-dumps, and forget them; prune without --purge does all else"))
+}
+
 /// What a prune would mark now, from a look that changes nothing.
 ///
 /// # Errors
@@ -180,6 +206,9 @@ pub fn rehearse(
     options: &PruneOptions,
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
+    if options.purge {
+        refuse_recipes(repository)?;
+    }
     let mut report = PruneReport::default();
     let mut live = Live::new(repository);
     progress.phase("mark");

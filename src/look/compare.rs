@@ -76,6 +76,7 @@ fn links(entry: &Entry) -> u32 {
     entry.link.map_or(1, |link| link.count)
 }
 
+/// Of directories whether all below is the same, and stored as the same.
 fn same_content(old: &Node, new: &Node) -> bool {
     match (old, new) {
         (Node::Directory(old), Node::Directory(new)) => old.root == new.root,

@@ -87,10 +87,13 @@ pub fn document_changes(
         let (key, second, value) = next?;
         let mut sides: [Option<Option<Vec<u8>>>; 2] = [None, None];
         sides[usize::from(second)] = Some(value);
-        if let Some(Ok((other, _, _))) = all.peek()
-            && *other == key
-            && let Some(other) = all.next()
-        {
+        let same = match all.peek() {
+            Some(Ok((other, _, _))) => *other == key,
+            // What it would have said of this key nobody knows.
+            Some(Err(_)) => true,
+            None => false,
+        };
+        if same && let Some(other) = all.next() {
             let (_, second, value) = other?;
             sides[usize::from(second)] = Some(value);
         }

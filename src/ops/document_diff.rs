@@ -78,7 +78,7 @@ impl DocumentDiffSummary {
 }
 
 /// A server as it is just now, in the place of what `like` holds: its documents are held for this process alone, each as
-/// it was when it was met.
+/// it was when it was met. With it comes the part that is meant: that of `path`, or the database that the address names.
 ///
 /// # Errors
 /// Whatever the server says.
@@ -88,18 +88,35 @@ pub fn live(
     path: Option<&[u8]>,
     like: &Snapshot,
     progress: &dyn Progress,
-) -> Result<Snapshot> {
+) -> Result<(Snapshot, Option<Vec<u8>>)> {
+    super::documents::only(like)?;
     progress.phase("read server");
     let server = Server::connect(address)?;
     let state = match server.topology() {
         Topology::Set(_) => State::Majority {
             after: operation_time(&server)?,
         },
-        Topology::Alone | Topology::Sharded => State::Local,
+        Topology::Alone => State::Local,
+        Topology::Sharded => {
+            let what = "this is a router of a sharded cluster, which this version does not read";
+            return Err(Error::new(Kind::Unsupported, what).subject(server.address()));
+        }
     };
+    let path = match server.database() {
+        Some(database) if path.is_none() => Some(database.as_bytes().to_vec()),
+        _ => path.map(<[u8]>::to_vec),
+    };
+    let path = path.as_deref();
+    // What was taken, or left out, of the users is what is compared.
+    let mut users = false;
+    collections(repository, like, None, &mut |own| {
+        users |= own.namespace.starts_with("admin.system.");
+        Ok(())
+    })?;
     let selection = Selection {
         database: server.database().map(str::to_owned),
         within: path.map(pattern).transpose()?,
+        users,
         ..Selection::default()
     };
     let mut held = Held::new(repository, progress);
@@ -113,6 +130,7 @@ pub fn live(
         }
         let mut gathered = Gathered::new(repository, capped);
         scan(&server, &own, capped, state, progress, &mut |batch| {
+            progress.go_on()?;
             batch
                 .documents()?
                 .try_for_each(|document| gathered.push(document?.bytes()))
@@ -120,13 +138,12 @@ pub fn live(
         held.put(&own.namespace, gathered)?;
     }
     let deployment = held.deployment(repository.environment().clock.now())?;
-    Ok(Snapshot {
-        sources: deployment
-            .map(|own| SourceRecord::Mongo(Box::new(own)))
-            .into_iter()
-            .collect(),
+    let sources = deployment.map(|own| SourceRecord::Mongo(Box::new(own)));
+    let live = Snapshot {
+        sources: sources.into_iter().collect(),
         ..like.clone()
-    })
+    };
+    Ok((live, path.map(<[u8]>::to_vec)))
 }
 
 fn held_in(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::chunk::Cutter;
 use crate::clock::Nanos;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, EMPTY_DOCUMENT, Moment};
 use crate::format::placed::placed;
@@ -82,6 +82,12 @@ impl<'h> Held<'h> {
         }
         let sorted = builder.finish(&mut putter)?;
         let own = self.collection(namespace);
+        if own.documents.is_some() {
+            let what = "several files of the dump are this collection, and they may be of different nights";
+            return Err(Error::new(Kind::Failed, what)
+                .subject(namespace)
+                .hint("name one of them, or a folder that holds one, with --dump"));
+        }
         if capped {
             own.kind = CollectionKind::Capped;
         }

@@ -47,6 +47,7 @@ pub fn undump(
     progress.phase("read dump");
     let mut dump = Dump {
         held: Held::new(repository, progress),
+        beside: false,
         repository,
         progress,
     };
@@ -83,6 +84,8 @@ pub fn undump(
 
 struct Dump<'d> {
     held: Held<'d>,
+    /// Whether files are read that lie beside the folders of databases.
+    beside: bool,
     repository: &'d Repository,
     progress: &'d dyn Progress,
 }
@@ -129,6 +132,14 @@ fn unescaped(name: &str) -> String {
     String::from_utf8(own).unwrap_or_else(|_| name.to_owned())
 }
 
+/// Whether a database can be named so (<https://www.mongodb.com/docs/manual/reference/limits/>).
+fn is_database(name: &str) -> bool {
+    let fits = !name.is_empty() && name.len() < 64;
+    fits && !name.contains([
+        '/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0',
+    ])
+}
+
 impl Dump<'_> {
     fn folder(
         &mut self,
@@ -148,7 +159,15 @@ impl Dump<'_> {
                     Node::Directory(below) if depth > 0 && !first => {
                         self.folder(&listed.entry.name, below, &here, depth - 1)?;
                     }
-                    Node::File { .. } if metadata == first => self.file(name, &listed, &here)?,
+                    Node::Directory(_) if depth == 0 && !first => {
+                        let here = here.escape_ascii();
+                        let what = format!("{here} lies too deep for a dump, and is left aside");
+                        self.progress.note(&what);
+                    }
+                    Node::File { .. } if metadata == first => {
+                        self.beside = depth == DEPTH_MAX;
+                        self.file(name, &listed, &here)?;
+                    }
                     _ => {}
                 }
             }
@@ -204,7 +223,39 @@ impl Dump<'_> {
         let mut reader = BufReader::with_capacity(1 << 18, begin.chain(plain));
         let database = unescaped(&String::from_utf8_lossy(folder));
         let namespace = |own: &str| format!("{database}.{own}");
-        match (named(name), layout) {
+        let plain = name.strip_suffix(b".gz").unwrap_or(name);
+        let own = named(name);
+        let metadata = matches!(own, Some(Named::Metadata(_)));
+        let documents = plain.ends_with(b".bson");
+        // What is lost of a dump must not pass for a collection without documents, or without options.
+        if (documents && layout.is_none() && !begin.is_empty())
+            || (metadata && layout != Some(Layout::JsonLines))
+        {
+            return Err(Error::damage(
+                "not what its name says: it begins with something else",
+            ));
+        }
+        if layout.is_some_and(|layout| layout != Layout::Archive) || documents {
+            // What mongodump writes beside the folders of databases.
+            let strange = match &own {
+                Some(Named::Documents(own)) => {
+                    self.beside && matches!(own.as_str(), "oplog" | "prelude")
+                }
+                _ => false,
+            };
+            if strange || !is_database(&database) {
+                let own = name.escape_ascii();
+                let what = match strange {
+                    true => format!("{own} is no collection, and is left aside"),
+                    false => format!(
+                        "{own} is left aside: {database:?}, its folder, is not named as a database can be"
+                    ),
+                };
+                self.progress.note(&what);
+                return Ok(());
+            }
+        }
+        match (own, layout) {
             (Some(Named::Metadata(own)), Some(Layout::JsonLines)) => {
                 let mut text = String::new();
                 reader
@@ -215,24 +266,12 @@ impl Dump<'_> {
             }
             (_, Some(Layout::Archive)) => self.archive(&mut reader),
             (Some(Named::Documents(own)), Some(layout)) => {
-                // What is beside the collections of a dump.
-                if matches!(own.as_str(), "oplog" | "prelude") {
-                    let own = name.escape_ascii();
-                    self.progress
-                        .note(&format!("{own} is no collection, and is left aside"));
-                    return Ok(());
-                }
                 self.documents(&namespace(&own), layout, &mut reader)
             }
-            (_, None) if begin.is_empty() && name.ends_with(b".bson") => {
+            (Some(Named::Documents(own)), None) if begin.is_empty() && documents => {
                 // A collection without documents.
-                let own = named(name);
-                if let Some(Named::Documents(own)) = own {
-                    self.held
-                        .collection(&namespace(&own))
-                        .documents
-                        .get_or_insert(0);
-                }
+                let own = self.held.collection(&namespace(&own));
+                own.documents.get_or_insert(0);
                 Ok(())
             }
             _ => Ok(()),
@@ -288,6 +327,16 @@ impl Dump<'_> {
         let mut last = String::new();
         archive::read(reader, &mut |event| {
             self.progress.go_on()?;
+            let (Event::Collection { namespace, .. } | Event::Document { namespace, .. }) = &event;
+            let (database, name) = namespace.split_once('.').unwrap_or_default();
+            // The oplog, which is of no database, and users and roles of one.
+            if database.is_empty() || name.starts_with('$') {
+                if matches!(event, Event::Collection { .. }) {
+                    let what = format!("{namespace} is no collection, and is left aside");
+                    self.progress.note(&what);
+                }
+                return Ok(());
+            }
             match event {
                 Event::Collection {
                     namespace,

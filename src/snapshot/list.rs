@@ -142,6 +142,14 @@ impl ListBuilder {
     /// Whatever `put` says.
     pub fn recipe(mut self, put: &mut dyn Put, key: [u8; 32]) -> Result<Content> {
         self.close_hole(put)?;
+        if self.levels.is_empty() && self.pieces.len() <= limits::INLINE_PIECES {
+            let list = Content::List(std::mem::take(&mut self.pieces));
+            match list {
+                list if list.key() == key => return Ok(list),
+                Content::List(pieces) => self.pieces = pieces,
+                _ => {}
+            }
+        }
         Ok(match self.pages(put)? {
             // What came to be the same list is no recipe.
             Some(root) if Content::Paged(root).key() == key => Content::Paged(root),

@@ -170,7 +170,13 @@ impl<'r> Merger<'r> {
         let same = trusted && same_kind(&entry.node, &stat) && entry.mtime == stat.mtime;
         if !same || !self.stands(&entry) {
             let known = !matches!(entry.node, Node::Directory(_));
-            let large = |size: u64| self.dumps && size.min(stat.size) >= recipe::FILE_BYTES_MIN;
+            // Of what comes through a pipe nobody knows the size before its end.
+            let now = if stat.inode == 0 && stat.size == 0 {
+                u64::MAX
+            } else {
+                stat.size
+            };
+            let large = |size: u64| self.dumps && size.min(now) >= recipe::FILE_BYTES_MIN;
             let previous = match &entry.node {
                 Node::File { size, content } if large(*size) && self.stands(&entry) => {
                     Some(content.clone())

@@ -4,6 +4,7 @@
 //! channels in the order of the batches. Workers take batches in that order too, so the batch that the sink waits for
 //! is always in some worker's hands, and nothing can stand still.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -302,7 +303,7 @@ fn file(
             &mut fresh,
             Named {
                 path: &path,
-                old: previous.and_then(|content| Old::of(shared.repository, &content)),
+                previous,
             },
         )?
         .map(|streamed| (streamed, content.xattrs())),
@@ -338,7 +339,7 @@ fn file(
 struct Named<'p> {
     path: &'p [u8],
     /// What the parent holds of it, where that may be of use.
-    old: Option<Old>,
+    previous: Option<Content>,
 }
 
 /// Reads, cuts and hashes one file; the inner result is the file's own.
@@ -349,8 +350,9 @@ fn stream(
     content: &mut dyn crate::source::Content,
     stat: &mut Stat,
     fresh: &mut bool,
-    Named { path, old }: Named<'_>,
+    Named { path, previous }: Named<'_>,
 ) -> std::result::Result<Result<(Payload, u64)>, Gone> {
+    let old: OnceCell<Old> = OnceCell::new();
     let mut patch: Option<Patch<'_>> = None;
     let window = shared.cutter.window();
     // Bytes of the current extent that wait at `buffer[start..end]` for their cut.
@@ -372,10 +374,12 @@ fn stream(
         if let Run::Data(count) = run {
             end += count;
             if read == 0
-                && let Some(old) = &old
+                && let Some(layout) = layout(&buffer[..end])
+                && let Some(content) = &previous
+                && let Some(found) = Old::of(shared.repository, content)
             {
-                patch = match Patch::of(shared, old, &buffer[..end]) {
-                    Ok(patch) => patch,
+                patch = match Patch::of(shared, old.get_or_init(|| found), layout) {
+                    Ok(patch) => Some(patch),
                     Err(error) => return Ok(Err(error)),
                 };
             }
@@ -427,7 +431,7 @@ fn stream(
             Run::End => {
                 settle(content, stat, fresh, read, group, path)?;
                 let payload = match patch {
-                    Some(patch) => match patch.end(group)? {
+                    Some(patch) => match patch.end(group, shared.progress)? {
                         Ok(key) => Payload::Recipe(key),
                         Err(error) => return Ok(Err(error)),
                     },
@@ -437,6 +441,12 @@ fn stream(
             }
         }
     }
+}
+
+/// What a file that begins with these bytes is laid out as; none where it is no dump, or tiny.
+fn layout(first: &[u8]) -> Option<dump::Layout> {
+    let known = &first[..first.len().min(dump::RECOGNISED_BY)];
+    dump::recognise(known).filter(|_| first.len() > limits::INLINE_FILE_BYTES)
 }
 
 /// A dump that is taken against the parent.
@@ -450,22 +460,16 @@ struct Patch<'r> {
 }
 
 impl<'r> Patch<'r> {
-    /// For a file that begins with `first`; none where that is no dump.
-    fn of(shared: &'r Shared<'r>, old: &'r Old, first: &[u8]) -> Result<Option<Self>> {
-        let Some(layout) = dump::recognise(&first[..first.len().min(dump::RECOGNISED_BY)]) else {
-            return Ok(None);
-        };
-        if first.len() <= limits::INLINE_FILE_BYTES {
-            return Ok(None);
-        }
+    /// For a file that is laid out so.
+    fn of(shared: &'r Shared<'r>, old: &'r Old, layout: dump::Layout) -> Result<Self> {
         let (repository, keys) = (shared.repository, &*shared.keys);
-        Ok(Some(Self {
+        Ok(Self {
             recipe: Recipe::new(repository, keys, shared.cutter, layout, old)?,
             made: Vec::new(),
             plain: ListBuilder::default(),
             keys,
             failed: None,
-        }))
+        })
     }
 
     fn plain(&mut self, add: impl FnOnce(&mut ListBuilder, &mut dyn Put) -> Result<()>) {
@@ -483,8 +487,17 @@ impl<'r> Patch<'r> {
     }
 
     /// The key of the list that the file has by itself.
-    fn end(mut self, group: &mut Group) -> std::result::Result<Result<[u8; 32]>, Gone> {
+    fn end(
+        mut self,
+        group: &mut Group,
+        progress: &dyn Progress,
+    ) -> std::result::Result<Result<[u8; 32]>, Gone> {
         self.recipe.end(&mut self.made);
+        if let Some(error) = self.recipe.trouble() {
+            progress.note(&format!(
+                "what the parent snapshot holds of a dump cannot be read, so the rest of it is stored anew: {error}"
+            ));
+        }
         self.hand_over(group)?;
         if let Some(error) = self.failed {
             return Ok(Err(error));

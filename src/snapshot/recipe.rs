@@ -8,11 +8,12 @@
 //! A wrong match would be a wrong restore, so records are compared by 128 bits of BLAKE3 under a key of this process,
 //! beside their lengths.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use crate::chunk::Cutter;
 use crate::crypto::random;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::entry::{Content, Piece};
 use crate::id::ChunkId;
 use crate::repository::{ChunkKind, Repository};
@@ -25,6 +26,14 @@ pub const FILE_BYTES_MIN: u64 = 256 << 10;
 const HELD: usize = if cfg!(test) { 64 } else { 1 << 15 };
 /// Pieces that the parent's content may have in memory; what has more is stored anew.
 const PIECES_MAX: usize = 1 << 18;
+/// Bytes of the parent that are read ahead of what was matched.
+const AHEAD_BYTES: u64 = 64 << 20;
+/// A run of so many bytes of the parent is handed over, though it may still grow: what follows it joins it again.
+const RUN_BYTES: u64 = 8 << 20;
+/// Runs that wait for a chunk of what is new.
+const RUNS_MAX: usize = 4096;
+/// From so many runs on, those that are shorter than a piece should be end the matching.
+const RUNS_FREE: u64 = 1024;
 /// What comes to less than this many bytes a piece has been patched so often that it is stored anew.
 const PIECE_BYTES_MIN: u64 = 4 << 10;
 
@@ -126,33 +135,41 @@ struct Records<'r> {
     /// Records that are held: their names and where they begin. The first is the one of number `first`.
     held: VecDeque<(Name, u64)>,
     first: usize,
-    /// The newest number of each name.
-    numbers: HashMap<Name, usize>,
+    /// The newest number of each name, and how many of that name are held.
+    numbers: HashMap<Name, (usize, u32)>,
     ended: bool,
+    /// Why it ended early.
+    failed: Option<Error>,
 }
 
 impl<'r> Records<'r> {
-    /// Reads until a record of that number is held, or there are no more.
-    fn read_to(&mut self, number: usize) {
-        while !self.ended && self.first + self.held.len() <= number {
+    /// Reads until a record of that number is held, or those up to that byte are, or there are no more.
+    fn read_to(&mut self, number: usize, byte: u64) {
+        while !self.ended && self.first + self.held.len() <= number && self.at < byte {
             let last = self.next == self.old.pieces.len();
             let Some(len) = self.splitter.record(&self.bytes[self.start..], last) else {
-                if last || self.more().is_err() {
+                self.ended = last;
+                if !last && let Err(error) = self.more() {
                     // What cannot be read is no help; what was read is.
-                    self.ended = true;
+                    (self.ended, self.failed) = (true, Some(error));
                 }
                 continue;
             };
             let name = self.namer.name(&self.bytes[self.start..self.start + len]);
-            self.numbers.insert(name, self.first + self.held.len());
+            let newest = self.first + self.held.len();
+            let known = self.numbers.entry(name).or_insert((newest, 0));
+            *known = (newest, known.1 + 1);
             self.held.push_back((name, self.at));
             self.start += len;
             self.at += len as u64;
             if self.held.len() > HELD
                 && let Some((name, _)) = self.held.pop_front()
             {
-                if self.numbers.get(&name) == Some(&self.first) {
-                    self.numbers.remove(&name);
+                if let Entry::Occupied(mut known) = self.numbers.entry(name) {
+                    known.get_mut().1 -= 1;
+                    if known.get().1 == 0 {
+                        known.remove();
+                    }
                 }
                 self.first += 1;
             }
@@ -175,7 +192,9 @@ impl<'r> Records<'r> {
             } => {
                 let chunk = self.repository.read_piece(&id, of)?;
                 let part = chunk.get(offset as usize..(offset + len) as usize);
-                self.bytes.extend_from_slice(part.unwrap_or_default());
+                // Shorter, and all that follows would be matched where it is not.
+                let part = part.ok_or_else(|| Error::damage("a part beyond its chunk"))?;
+                self.bytes.extend_from_slice(part);
             }
             // No dump has any.
             Piece::Hole { .. } => self.next = self.old.pieces.len() - 1,
@@ -184,16 +203,18 @@ impl<'r> Records<'r> {
         Ok(())
     }
 
-    /// Where a record of that name begins, the one of number `likely` before all others, and its number.
+    /// Where a record of that name begins, and its number: the one of number `likely`, or just behind it where one or two were
+    /// changed; elsewhere only where no other has that name, since marks between documents are all alike.
     fn find(&self, name: &Name, likely: usize) -> Option<(u64, usize)> {
         let held = |number: usize| self.held.get(number.checked_sub(self.first)?);
-        match held(likely) {
-            Some((there, at)) if there == name => Some((*at, likely)),
-            _ => {
-                let number = *self.numbers.get(name)?;
-                held(number).map(|(_, at)| (*at, number))
-            }
-        }
+        let near = (likely..likely + 3).find_map(|number| match held(number) {
+            Some((there, at)) if there == name => Some((*at, number)),
+            _ => None,
+        });
+        near.or_else(|| match self.numbers.get(name) {
+            Some((number, 1)) => held(*number).map(|(_, at)| (*at, *number)),
+            _ => None,
+        })
     }
 }
 
@@ -230,6 +251,10 @@ pub struct Recipe<'r> {
     /// Records so far, and the number of the parent's that should come next.
     count: usize,
     likely: usize,
+    /// Bytes that were divided, where in the parent the last match ended, and runs of it so far.
+    divided: u64,
+    matched: u64,
+    begun: u64,
     /// Runs that are no pieces yet: they wait for the chunk of something new.
     runs: VecDeque<Run>,
     /// What is new and in no chunk yet, from `cut` on.
@@ -269,6 +294,7 @@ impl<'r> Recipe<'r> {
                 first: 0,
                 numbers: HashMap::new(),
                 ended: false,
+                failed: None,
             },
             namer,
             splitter: Splitter::new(layout),
@@ -276,6 +302,9 @@ impl<'r> Recipe<'r> {
             start: 0,
             count: 0,
             likely: 0,
+            divided: 0,
+            matched: 0,
+            begun: 0,
             runs: VecDeque::new(),
             new: Vec::new(),
             cut: 0,
@@ -309,17 +338,30 @@ impl<'r> Recipe<'r> {
             let record = self.start..self.start + len;
             self.start += len;
             let name = self.namer.name(&self.bytes[record.clone()]);
-            self.records.read_to(self.count.max(self.likely) + HELD / 2);
+            let ahead = self.divided.max(self.matched) + AHEAD_BYTES;
+            let number = self.count.max(self.likely) + HELD / 2;
+            self.records.read_to(number, ahead);
             self.count += 1;
             let len = len as u64;
-            if let Some((from, number)) = self.records.find(&name, self.likely) {
+            self.divided += len;
+            let scattered = self.begun > RUNS_FREE && self.divided < self.begun * PIECE_BYTES_MIN;
+            let found = match scattered {
+                // So many pieces would cost more than they save: what is left is cut like any file.
+                true => None,
+                false => self.records.find(&name, self.likely),
+            };
+            if let Some((from, number)) = found {
                 self.likely = number + 1;
+                self.matched = from + len;
                 match self.runs.back_mut() {
                     Some(Run::Old {
                         from: before,
                         len: run,
                     }) if *before + *run == from => *run += len,
-                    _ => self.runs.push_back(Run::Old { from, len }),
+                    _ => {
+                        self.begun += 1;
+                        self.runs.push_back(Run::Old { from, len });
+                    }
                 }
             } else {
                 self.new.extend_from_slice(&self.bytes[record]);
@@ -329,11 +371,22 @@ impl<'r> Recipe<'r> {
                 }
                 self.cut_new(false, made);
             }
+            if self.runs.len() > RUNS_MAX {
+                self.cut_new(true, made);
+            }
         }
         // A run that may still grow waits.
-        while self.runs.len() > 1 && !matches!(self.runs.front(), Some(Run::New { .. })) {
+        let grown = |run: &Run| matches!(run, Run::Old { len, .. } if *len >= RUN_BYTES);
+        while self.runs.front().is_some_and(grown)
+            || (self.runs.len() > 1 && !matches!(self.runs.front(), Some(Run::New { .. })))
+        {
             self.settle_one(made);
         }
+    }
+
+    /// Why the parent's content could not be read to its end, where it could not.
+    pub fn trouble(&self) -> Option<&Error> {
+        self.records.failed.as_ref()
     }
 
     /// Cuts what is new as if it stood alone: where all of a file is new, these are the chunks that it always has.

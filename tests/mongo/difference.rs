@@ -149,3 +149,48 @@ fn documents_and_fields_that_differ() {
     );
     assert_eq!(lines.last().unwrap()["target_snapshot"], Value::Null);
 }
+
+#[test]
+fn files_and_documents_of_one_snapshot() {
+    let (server, place) = (Mongod::set(), Place::new("mongo-diff-both"));
+    server.insert(
+        "shop",
+        "quotes",
+        (0..20).map(|id| doc! { "_id": id }).collect(),
+    );
+    let tree = place.scratch.folder("tree");
+    std::fs::write(tree.join("letter"), "Dear Ann").unwrap();
+    let (address, tree) = (server.address(), tree.to_str().unwrap().to_owned());
+    place.run(["snapshot", &address, &tree]).ok();
+    place.run(["snapshot", &address, &tree]).ok();
+    let lines = place.run(["diff", "latest~1", "latest"]).ok().objects();
+    assert_eq!(changes(&lines), []);
+    server.insert("shop", "quotes", vec![doc! { "_id": 20 }]);
+    place.run(["snapshot", &address, &tree]).ok();
+    let lines = place
+        .run(["diff", "latest~1", "latest", "--exit-code"])
+        .exits(1)
+        .objects();
+    assert_eq!(changes(&lines), [("+".to_owned(), json!(20))]);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["message_type"] == "statistics")
+    );
+    for path in [
+        ["latest~1:shop.quotes", "latest"],
+        ["latest~1", "latest:shop.quotes"],
+    ] {
+        let lines = place.run(["diff", path[0], path[1]]).ok().objects();
+        assert_eq!(changes(&lines), [("+".to_owned(), json!(20))]);
+    }
+    // Of a server only what the address names is compared.
+    server.insert("other", "more", vec![doc! { "_id": 1 }]);
+    place
+        .run(["diff", "latest", &server.address_of("shop"), "--exit-code"])
+        .ok();
+    place.run(["snapshot", &tree]).ok();
+    place
+        .run(["diff", "latest", &address])
+        .fails(1, "not_found");
+}

@@ -252,6 +252,31 @@ fn archives_and_exports_are_collections() {
         )
         .unwrap();
     }
+    // Between two blocks it is as well-formed as a whole one.
+    let marks: Vec<usize> = archive
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| *four == [0xFF; 4])
+        .map(|(at, _)| at + 4)
+        .collect();
+    for (number, cut) in marks.iter().enumerate().take(marks.len() - 1) {
+        fs::write(
+            folder.join(format!("whole blocks {number}.archive")),
+            &archive[..*cut],
+        )
+        .unwrap();
+    }
+    // Files of one collection in two places, and one that is no longer what it was.
+    for place in ["two/mon/shop", "two/tue/shop", "bad/shop"] {
+        fs::create_dir_all(folder.join(place)).unwrap();
+        fs::write(folder.join(place).join("quotes.bson"), document(1, place)).unwrap();
+    }
+    fs::write(folder.join("bad/shop/users.bson"), [0; 5000]).unwrap();
+    fs::write(
+        folder.join("bad/shop/users.metadata.json"),
+        "{\"options\":{},\"indexes\":[]}",
+    )
+    .unwrap();
     let mut changed = archive.clone();
     let at = changed
         .windows(5)
@@ -318,6 +343,19 @@ fn archives_and_exports_are_collections() {
             .run(["ls", "latest", "--dump", &name])
             .fails(4, "damage");
     }
+    for number in 0..marks.len() - 1 {
+        let name = at(&format!("whole blocks {number}.archive"));
+        place
+            .run(["ls", "latest", "--dump", &name])
+            .fails(4, "damage");
+    }
+    place
+        .run(["ls", "latest", "--dump", &at("two")])
+        .fails(1, "failed");
+    place.run(["ls", "latest", "--dump", &at("two/tue")]).ok();
+    place
+        .run(["ls", "latest", "--dump", &at("bad")])
+        .fails(4, "damage");
     place
         .run(["ls", "latest", "--dump", &at("changed.archive")])
         .fails(4, "damage");

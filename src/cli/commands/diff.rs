@@ -1,6 +1,5 @@
 //! `duramen diff`.
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -25,7 +24,7 @@ use crate::cli::output::{self, json_line, put};
 use crate::cli::{exit, opening, size, text, time};
 
 /// The end of a command that found a difference and was asked to say so.
-pub const DIFFERENT: u8 = 1;
+const DIFFERENT: u8 = 1;
 
 #[derive(Serialize)]
 struct ChangeLine {
@@ -122,14 +121,24 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let before = context.snapshot(&repository, &before, &args.filter)?;
     let after = context.snapshot(&repository, &after, &args.filter)?;
-    let meant = |snapshot, typed: &OsString| documents::are_meant(snapshot, typed.as_bytes());
-    if meant(&before, &args.before) && meant(&after, &args.after) {
-        let (old, new) = &documents_at;
-        let sides = ((&before, old.as_deref()), (&after, new.as_deref()));
-        let done = document_diff::run(context, args, &repository, sides, false, &reporter);
+    // The path that was given, for whichever of the two.
+    let typed = match split(&args.before) {
+        (_, Some(_)) => &args.before,
+        (_, None) => &args.after,
+    };
+    let meant = |snapshot| documents::are_meant(snapshot, typed.as_bytes());
+    let (old, new) = &documents_at;
+    let sides = ((&before, old.as_deref()), (&after, new.as_deref()));
+    if meant(&before) && meant(&after) {
+        let differs = document_diff::run(context, args, &repository, sides, false, &reporter)?;
         reporter.finish();
-        return done;
+        return Ok(exit_code(args, differs));
     }
+    // Without a path all of both: files first, and then documents.
+    let documents_too = old.is_none()
+        && [&before, &after]
+            .iter()
+            .all(|own| own.deployments().next().is_some());
     reporter.finish();
     let options = DiffOptions {
         metadata: args.metadata,
@@ -174,12 +183,18 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
         }
         Ok(summary)
     })?;
-    let differs = summary.any() && args.exit_code;
-    Ok(if differs {
-        ExitCode::from(DIFFERENT)
-    } else {
-        exit::DONE
-    })
+    let mut differs = summary.any();
+    if documents_too {
+        differs |= document_diff::run(context, args, &repository, sides, false, &reporter)?;
+    }
+    Ok(exit_code(args, differs))
+}
+
+fn exit_code(args: &DiffArgs, differs: bool) -> ExitCode {
+    match differs && args.exit_code {
+        true => ExitCode::from(DIFFERENT),
+        false => exit::DONE,
+    }
 }
 
 /// The collections of a snapshot against those of a server just now.
@@ -194,12 +209,12 @@ fn with_server(
     let reporter = context.reporter_beside_results("diff");
     let repository = opening::open(context, &reporter)?;
     let before = context.snapshot(&repository, before, &args.filter)?;
+    let (after, path) = ops::live(&repository, &address, path.as_deref(), &before, &reporter)?;
     let path = path.as_deref();
-    let after = ops::live(&repository, &address, path, &before, &reporter)?;
     let sides = ((&before, path), (&after, path));
-    let done = document_diff::run(context, args, &repository, sides, true, &reporter);
+    let differs = document_diff::run(context, args, &repository, sides, true, &reporter)?;
     reporter.finish();
-    done
+    Ok(exit_code(args, differs))
 }
 
 /// The same content would be expected: neither size nor time says that anything was written.

@@ -1,7 +1,6 @@
 //! `duramen diff` of collections.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use duramen::error::Result;
 use duramen::format::snapshot::Snapshot;
@@ -11,11 +10,10 @@ use duramen::repository::Repository;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::diff::DIFFERENT;
 use crate::cli::args::DiffArgs;
 use crate::cli::context::Context;
 use crate::cli::output::{self, json_line, put};
-use crate::cli::{exit, text};
+use crate::cli::text;
 
 #[derive(Serialize)]
 struct CollectionLine<'d> {
@@ -61,7 +59,7 @@ struct StatisticsLine {
 /// One of the two: what it holds, and which part is meant.
 pub type Side<'s> = (&'s Snapshot, Option<&'s [u8]>);
 
-/// Compares collections; the second is a server's where `live` is set.
+/// Compares collections, the second a server's where `live` is set; whether anything differs.
 pub fn run(
     context: &Context,
     args: &DiffArgs,
@@ -69,7 +67,7 @@ pub fn run(
     (before, after): (Side<'_>, Side<'_>),
     live: bool,
     progress: &dyn Progress,
-) -> Result<ExitCode> {
+) -> Result<bool> {
     let terminal = context.environment.stdout_terminal;
     let summary = output::results(|out| {
         let mut each = |difference: &Difference| match (context.global.json, context.global.quiet) {
@@ -89,11 +87,7 @@ pub fn run(
         }
         Ok(summary)
     })?;
-    Ok(if summary.any() && args.exit_code {
-        ExitCode::from(DIFFERENT)
-    } else {
-        exit::DONE
-    })
+    Ok(summary.any())
 }
 
 fn parsed(text: &str) -> Value {

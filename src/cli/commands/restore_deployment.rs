@@ -286,7 +286,7 @@ fn words(summary: &DeploymentRestoreSummary, short_id: &str, dry_run: bool) -> S
         time::span(summary.seconds)
     ));
     if let Moment::Between { .. } = summary.moment {
-        words.push_str("the snapshot is not one point in time: its server stood alone\n");
+        words.push_str("what it shows is not one point in time\n");
     }
     if let Some(undo) = &summary.undo {
         words.push_str(&format!(
@@ -375,7 +375,7 @@ mod tests {
             "shop.quotes as old.quotes: 1,200 restored, 3 skipped, 1 failed, 2 indexes\n\
              \u{20}\u{20}failed: 7: no\n\
              restored   1,200 documents, 1,200 verified, in 0.5 s\n\
-             the snapshot is not one point in time: its server stood alone\n\
+             what it shows is not one point in time\n\
              snapshot abababab restored in part to mongodb://h\n"
         );
         let object = documented("restore", &object(&summary, "ab".repeat(16), false));

@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::{Document, kind};
+use crate::format::bson::{Document, kind, same_fields};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, EMPTY_DOCUMENT};
 use crate::format::document_key::same_number;
@@ -222,7 +222,7 @@ impl Restore<'_> {
         let unsaid = buckets && own.options == EMPTY_DOCUMENT;
         if let Some(there) = &there
             && !(part || unsaid)
-            && there.options != own.options
+            && !same_options(there, own)
         {
             report.problems.push(format!(
                 "{target} is there with other options: these are left as they are"
@@ -585,4 +585,14 @@ fn looked_up(
 /// Whether it holds documents of its own.
 fn is_held(kind: CollectionKind) -> bool {
     matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
+}
+
+/// Whether two collections have the same options, in whatever order a dump has them.
+fn same_options(left: &Collection, right: &Collection) -> bool {
+    let raw = |own: &Collection| own.options.clone();
+    let (left, right) = (raw(left), raw(right));
+    match (Document::whole(&left), Document::whole(&right)) {
+        (Ok(own), Ok(other)) => same_fields(own, other),
+        _ => left == right,
+    }
 }

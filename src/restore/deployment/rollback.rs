@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::report::{Documents, FailedDocument, name_failed};
-use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, filled, looked_up};
+use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, filled, looked_up, same_options};
 use crate::error::Result;
 use crate::format::bson::Document;
 use crate::format::choice::Choice;
@@ -112,7 +112,9 @@ pub fn roll_back(
         match sources.get(&own.source) {
             Some(source) => {
                 rollback.collection(own, source, &mut report)?;
-                rollback.unname(own)?;
+                if report.is_well() {
+                    rollback.unname(own)?;
+                }
             }
             None => report
                 .problems
@@ -145,7 +147,7 @@ impl Rollback<'_> {
             return Ok(());
         };
         // What somebody has made of it since is theirs.
-        let same = there.kind == source.kind && there.options == source.options;
+        let same = there.kind == source.kind && same_options(&there, source);
         if own.created && !same && source.name() != "system.js" {
             return self.left(report);
         }
