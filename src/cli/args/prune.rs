@@ -58,6 +58,7 @@ pub struct PruneHow {
     /// Leave no byte of what was forgotten, not even beside data that is needed
     ///
     /// Rewrites every pack, and every frame in it, that holds anything not needed: for data that must be erased.
+    /// Refused where a snapshot holds a database dump of which only what changed was stored (see snapshot --no-dumps).
     #[arg(long)]
     pub purge: bool,
 }
