@@ -178,13 +178,13 @@ pub fn prune(
 /// A recipe needs parts of chunks, and what lies beside them in these is not needed and cannot be told from it: so no purge can
 /// promise that nothing stays of what was forgotten.
 fn refuse_recipes(repository: &Repository) -> Result<()> {
-    let standing = repository.standing(&mut |_, error| Err(error))?;
-    let holds = |snapshot: &&Snapshot| snapshot.features.gc.iter().any(|name| name == RECIPES);
-    let with: Vec<&Snapshot> = standing
+    // One that cannot be read is the mark's matter, and one that is forgotten keeps what it needs until it goes.
+    let standing = repository.standing(&mut |_, _| Ok(()))?;
+    let living = standing
         .iter()
-        .map(|(snapshot, _)| snapshot)
-        .filter(holds)
-        .collect();
+        .filter(|(_, facts)| facts.standing == Standing::Living);
+    let holds = |snapshot: &&Snapshot| snapshot.features.gc.iter().any(|name| name == RECIPES);
+    let with: Vec<&Snapshot> = living.map(|(snapshot, _)| snapshot).filter(holds).collect();
     let Some(newest) = with.last() else {
         return Ok(());
     };
