@@ -1,7 +1,8 @@
 //! Two states of a collection compared, document by document and field by field.
 //!
 //! A collection is a list of runs, newest first, and an incremental snapshot adds one: what two snapshots have in common at
-//! the end of their lists is not read, but for documents that one of the newer runs speaks of.
+//! the end of their lists is asked for the documents alone that one of the newer runs speaks of; where those are many, it is
+//! walked past once.
 
 use crate::error::Result;
 use crate::format::bson::{Document, Element, kind};

@@ -453,6 +453,8 @@ fn layout(first: &[u8]) -> Option<dump::Layout> {
 struct Patch<'r> {
     recipe: Recipe<'r>,
     made: Vec<Made>,
+    /// Bytes of the pieces that were handed over.
+    named: u64,
     /// The list that the bytes have by themselves: by its key the file is known to be the same wherever it is stored.
     plain: ListBuilder,
     keys: &'r Keys,
@@ -466,6 +468,7 @@ impl<'r> Patch<'r> {
         Ok(Self {
             recipe: Recipe::new(repository, keys, shared.cutter, layout, old)?,
             made: Vec::new(),
+            named: 0,
             plain: ListBuilder::default(),
             keys,
             failed: None,
@@ -481,7 +484,10 @@ impl<'r> Patch<'r> {
         self.made.drain(..).try_for_each(|made| {
             group.push(match made {
                 Made::Chunk { id, bytes } => Found::New { id, bytes },
-                Made::Piece(piece) => Found::Piece(piece),
+                Made::Piece(piece) => {
+                    self.named += piece.len();
+                    Found::Piece(piece)
+                }
             })
         })
     }
@@ -501,6 +507,11 @@ impl<'r> Patch<'r> {
         self.hand_over(group)?;
         if let Some(error) = self.failed {
             return Ok(Err(error));
+        }
+        // What would come back as another file must not be stored as this one.
+        if self.named != self.plain.bytes() {
+            let what = "the pieces of a dump do not come to what was read of it";
+            return Ok(Err(Error::new(Kind::Failed, what)));
         }
         let content = self.plain.finish(&mut Namer(self.keys));
         Ok(content.map(|content| content.key()))

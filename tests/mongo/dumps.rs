@@ -31,6 +31,14 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Writes the collections of the latest snapshot out as a dump.
+fn export(place: &Place, folder: &Path) {
+    let to = text(folder);
+    place
+        .run(["export", "latest", "--format", "mongodump", "-o", to])
+        .ok();
+}
+
 /// A dump that lies among files is what it was made of: byte for byte as files, and document for document.
 #[test]
 fn a_dump_among_files_is_the_deployment() {
@@ -38,16 +46,7 @@ fn a_dump_among_files_is_the_deployment() {
     torture(&server);
     place.run(["snapshot", &server.address()]).ok();
     let dump = place.scratch.at("dump");
-    place
-        .run([
-            "export",
-            "latest",
-            "--format",
-            "mongodump",
-            "-o",
-            text(&dump),
-        ])
-        .ok();
+    export(&place, &dump);
     place.run(["snapshot", text(&dump)]).ok();
     // As files.
     let back = place.scratch.at("back");
@@ -127,16 +126,7 @@ fn a_dump_among_files_is_the_deployment() {
     );
     place.run(["snapshot", &server.address_of("shop")]).ok();
     let shop = place.scratch.at("shop dump");
-    place
-        .run([
-            "export",
-            "latest",
-            "--format",
-            "mongodump",
-            "-o",
-            text(&shop),
-        ])
-        .ok();
+    export(&place, &shop);
     place.run(["snapshot", text(&shop)]).ok();
     let file = shop.join("shop/quotes.bson");
     let found = place

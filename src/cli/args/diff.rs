@@ -20,7 +20,7 @@ use super::FilterArgs;
         R  seems to be renamed: the same content went there and came here; it is counted as - and + too\n\n\
         Paths are those of the second snapshot. The exit code is 0 unless --exit-code is given.\n\n\
         Of snapshots of MongoDB the documents are compared: SNAP, SNAP:shop, SNAP:shop.quotes; the second may be the address of \
-        a server, which is read as it is just now. The names of fields that differ stand behind a document (--content shows their values), \
+        a server, all of which is read, as it is just now. The names of fields that differ stand behind a document (--content shows their values), \
         collections whose options or indexes differ are shown with --metadata.",
     after_help = "Examples:\n  \
         duramen diff latest~1 latest\n  \

@@ -14,7 +14,8 @@ use std::io::Read;
 
 use super::{ARCHIVE, END_OF_BLOCK, document_after};
 use crate::error::{Error, Result};
-use crate::format::bson::{Document, kind};
+use crate::format::bson::Document;
+use crate::source::mongo::answer;
 
 /// Collections that an archive may speak of.
 const COLLECTIONS_MAX: usize = 100_000;
@@ -66,10 +67,8 @@ fn broken(what: &str) -> Error {
 
 fn text(document: Document<'_>, name: &str) -> Result<String> {
     let own = document.get(name.as_bytes())?;
-    let value = own.filter(|element| element.kind == kind::STRING);
-    let bytes = value.and_then(|element| element.value.get(4..element.value.len() - 1));
-    let bytes = bytes.ok_or_else(|| broken(&format!("{name:?} is missing")))?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| broken(&format!("{name:?} is no text")))
+    let own = own.as_ref().and_then(answer::text);
+    own.ok_or_else(|| broken(&format!("{name:?} is missing, or no text")))
 }
 
 fn namespace(document: Document<'_>) -> Result<String> {
