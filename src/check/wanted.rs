@@ -81,18 +81,13 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use super::super::{Report, check_segments};
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::format::records::{Chunking, SessionPurpose};
+    use crate::format::records::SessionPurpose;
     use crate::progress::Silent;
-    use crate::repository::{
-        ChunkKind, ChunkWriter, Credential, Environment, WriterOptions, create, new_key_file,
-    };
+    use crate::repository::testing::in_memory;
+    use crate::repository::{ChunkKind, ChunkWriter, WriterOptions};
     use crate::seal::Compression;
-    use crate::storage::MemoryStorage;
 
     const CHUNKS: u32 = 700;
 
@@ -105,19 +100,7 @@ mod tests {
     fn whatever_is_lacking_is_missed() {
         let folder = tempfile::tempdir().unwrap();
         for cache in [None, Some(folder.path().to_owned())] {
-            let storage = MemoryStorage::new();
-            let environment = Environment {
-                cache,
-                state: None,
-                threads: 1,
-                clock: Arc::new(SystemClock::default()),
-                host: "here".into(),
-                user: "nobody".into(),
-            };
-            let credential = Credential::KeyFile(new_key_file().unwrap());
-            create(&storage, &credential, &environment, Chunking::default()).unwrap();
-            let repository =
-                Repository::open(Arc::new(storage), &[credential], environment).unwrap();
+            let repository = in_memory(cache);
             let session = repository.begin(SessionPurpose::Write).unwrap();
             let options = WriterOptions {
                 compression: Compression::Level(1),

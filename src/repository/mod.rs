@@ -20,6 +20,8 @@ mod session;
 mod sessions;
 mod slots;
 mod snapshots;
+#[cfg(test)]
+pub mod testing;
 mod tombstones;
 mod tree;
 mod writer;

@@ -449,3 +449,7 @@ impl<'r> Recipe<'r> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;
