@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 
 def _describe(root):
@@ -31,7 +32,8 @@ def _describe(root):
 
 def _differences(left, right):
     """The first few, in words."""
-    left, right = _describe(left), _describe(right)
+    with ThreadPoolExecutor(2) as pool:
+        left, right = pool.map(_describe, (left, right))
     names = [name for name in sorted(left.keys() | right.keys()) if left.get(name) != right.get(name)]
     return [f"{name}: {left.get(name)} is not {right.get(name)}" for name in names[:5]]
 
