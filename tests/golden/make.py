@@ -3,6 +3,8 @@
 
     make.py golden PROGRAM FOLDER     as root, with /golden free; writes FOLDER/{repository,key,*.manifest}
     make.py recipes PROGRAM FOLDER    the same for dumps of three nights
+    make.py deployment PROGRAM FOLDER ADDRESS
+                                      the same for databases of a replica set that nobody else uses; wants pymongo
     make.py manifest DIR PREFIX       what stands in DIR, one JSON object a line, paths below PREFIX
     make.py listing < LINES           the second reader's `ls` as a manifest
 
@@ -265,8 +267,75 @@ def settle_dumps(night):
     os.utime(SOURCE, ns=(1_705_000_000_000_000_001,) * 2)
 
 
+def deployment(program, folder, address):
+    """Databases of a replica set in three states, and in one between the second and the third: at the end of the second that
+    between.manifest begins with."""
+    from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+    from blake3 import blake3
+    from bson.raw_bson import RawBSONDocument
+    from pymongo import MongoClient
+    repository, key = os.path.join(folder, "repository"), os.path.join(folder, "key")
+    os.makedirs(folder)
+    client = MongoClient(address, directConnection=True)
+    shop, raw = client["golden"], MongoClient(address, directConnection=True, document_class=RawBSONDocument)["golden"]
+    source = random.Random(12)
+
+    def state(name, first=()):
+        all_ = []
+        for listed in shop.list_collections():
+            collection = listed["name"]
+            if listed["type"] == "collection" and collection != "system.views":
+                all_ += [f"golden.{collection} {blake3(own.raw).hexdigest()}\n" for own in raw[collection].find()]
+        with open(os.path.join(folder, f"{name}.manifest"), "w") as file:
+            file.writelines([*first, *sorted(all_)])
+
+    def snapshot(number):
+        common = [program, "-r", repository, "--key-file", key, "--no-cache", "--no-progress"]
+        if number == 1:
+            subprocess.run([*common, "init"], check=True, stdout=subprocess.PIPE)
+        subprocess.run([*common, "snapshot", address, "--host", "golden"], check=True, stdout=subprocess.PIPE)
+        state(number)
+
+    quotes = [{"_id": number, "text": noise(number, source.randrange(50, 600)).decode(), "n": number % 7} for number in range(1_500)]
+    shop["quotes"].insert_many(quotes)
+    shop["quotes"].create_index("n")
+    odd = [MinKey(), 1.5, Int64(2**60), "text", ObjectId(b"golden golde"), True, Binary(b"\0\xff", 0), Binary(b"0" * 16, 4), Regex("a", "i"),
+           Timestamp(5, 6), Decimal128("2.50"), {"a": 1, "b": [1]}, MaxKey()]
+    shop["odd"].insert_many([{"_id": id_, "holds": {"again": id_, "none": None, "list": [id_]}} for id_ in odd if not isinstance(id_, Regex)])
+    shop.create_collection("log", capped=True, size=1 << 16, max=40)
+    shop["log"].insert_many([{"_id": number, "n": -number} for number in range(60)])
+    shop.create_collection("names", collation={"locale": "de", "strength": 2})
+    shop["names"].insert_many([{"_id": name} for name in ("b", "A", "c", "\u00e4", "Z")])
+    shop.create_collection("cheap", viewOn="quotes", pipeline=[{"$match": {"n": 1}}])
+    shop.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
+    import datetime
+    begin = datetime.datetime(2026, 11, 1)
+    shop["weather"].insert_many([{"t": begin + datetime.timedelta(minutes=number), "m": number % 3, "v": number} for number in range(90)])
+    snapshot(1)
+    shop["quotes"].update_many({"_id": {"$mod": [97, 5]}}, {"$set": {"text": "changed"}})
+    shop["quotes"].delete_many({"_id": {"$mod": [101, 7]}})
+    shop["quotes"].insert_many([{"_id": f"new {number}"} for number in range(20)])
+    shop["log"].insert_many([{"_id": number, "n": -number} for number in range(60, 75)])
+    snapshot(2)
+    with client.start_session() as session, session.start_transaction():
+        shop["quotes"].update_one({"_id": 11}, {"$push": {"turns": {"at": 1}}}, session=session)
+        shop["odd"].delete_one({"_id": "text"}, session=session)
+    shop["names"].rename("people")
+    shop["quotes"].update_many({"n": 3}, {"$inc": {"n": 100}, "$unset": {"text": 1}})
+    time.sleep(2.2)
+    state("between", [f"{int(time.time()) - 1}\n"])
+    time.sleep(2.2)
+    shop["quotes"].drop_index("n_1")
+    shop["quotes"].delete_many({"n": 103})
+    shop["people"].drop()
+    shop["log"].insert_one({"_id": "last"})
+    snapshot(3)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "recipes":
+    if sys.argv[1] == "deployment":
+        deployment(*sys.argv[2:5])
+    elif sys.argv[1] == "recipes":
         recipes(sys.argv[2], sys.argv[3])
     elif sys.argv[1] == "golden":
         golden(sys.argv[2], sys.argv[3])

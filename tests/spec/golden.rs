@@ -214,6 +214,72 @@ fn recipes_come_back() {
     }
 }
 
+/// A replica set in three states, and in one between the second and the third.
+#[test]
+fn deployments_come_back() {
+    let folder = root().join("tests/golden/v1-deployment");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (key, place) = (text(&folder.join("key")), text(&folder.join("repository")));
+    let reader = |more: &[&str]| {
+        let own = ["--key-file", &key, &place];
+        python_ok("duramen_reader.py", &[&own[..], more].concat())
+    };
+    reader(&["verify"]);
+    program_on(&folder, &["check", "--read-data"]);
+    let scratch = scratch();
+    let listed = reader(&["list"]);
+    let ids: Vec<String> = listed
+        .lines()
+        .map(|line| {
+            let snapshot: Value = serde_json::from_str(line).unwrap();
+            snapshot["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 3);
+    let exported = |id: &str, more: &[&str], target: &Path| {
+        let to = text(target);
+        let own = ["export", id, "--format", "mongodump", "-o", &to];
+        program_on(&folder, &[&own[..], more].concat());
+        documents(&target.join("golden"), "golden.")
+    };
+    for (number, id) in (1..=3).zip(&ids) {
+        let expected = manifest(&folder, number);
+        let target = scratch.path().join(format!("own {number}"));
+        same("exported", &expected, &exported(id, &[], &target));
+        let target = scratch.path().join(format!("other {number}"));
+        fs::create_dir(&target).unwrap();
+        reader(&["documents", id, &text(&target)]);
+        same("by the second reader", &expected, &documents(&target, ""));
+    }
+    let between = fs::read_to_string(folder.join("between.manifest")).unwrap();
+    let (second, expected) = between.split_once('\n').unwrap();
+    let at = jiff::Timestamp::from_second(second.parse().unwrap()).unwrap();
+    let target = scratch.path().join("between");
+    let found = exported(&ids[2], &["--at", &at.to_string()], &target);
+    same("between", expected, &found);
+}
+
+/// Hashes of all documents in the `.bson` files of a folder, as a manifest has them.
+fn documents(folder: &Path, before: &str) -> String {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Some(name) = name.strip_suffix(".bson") else {
+            continue;
+        };
+        let bytes = fs::read(&path).unwrap();
+        let mut rest = &bytes[..];
+        while let Some(length) = rest.first_chunk() {
+            let (own, behind) = rest.split_at(u32::from_le_bytes(*length) as usize);
+            all.push(format!("{before}{name} {}\n", blake3::hash(own).to_hex()));
+            rest = behind;
+        }
+    }
+    all.sort();
+    all.concat()
+}
+
 /// The second reader is no rubber stamp: any file with a changed byte is refused.
 #[test]
 fn the_second_reader_refuses_damage() {
