@@ -34,6 +34,7 @@ pub mod limits;
 pub mod look;
 mod merge;
 pub mod ops;
+mod pace;
 pub mod pack;
 pub mod progress;
 pub mod repair;

@@ -185,6 +185,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode> {
         Command::History(args) => commands::history::run(context, &args),
         Command::Stats(args) => commands::stats::run(context, &args),
         Command::Export(args) => commands::export::run(context, &args),
+        Command::Import(args) => commands::import::run(context, args),
         Command::Forget(args) => commands::forget::run(context, &args),
         Command::Annotate(args) => commands::annotate::run(context, &args),
         Command::Tag(args) => commands::annotate::tag(context, &args),

@@ -60,7 +60,7 @@ fn what_the_example_has_commented_out_passes_too() {
     let shop = &config.sources[3];
     assert_eq!(shop.what, What::Paths(Vec::new()));
     let mongo = shop.mongo.as_ref().unwrap();
-    assert!(mongo.users && mongo.no_oplog && mongo.address.contains("backup@"));
+    assert!(mongo.users && mongo.reading.no_oplog && mongo.address.contains("backup@"));
     assert_eq!(mongo.include, ["shop.*"]);
     assert_eq!(mongo.exclude, ["shop.cache"]);
     assert_eq!(

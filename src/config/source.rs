@@ -8,7 +8,7 @@ use super::{Base, Hooks, Retention, When};
 use crate::error::{Error, Kind};
 use crate::format::snapshot::SnapshotKind;
 use crate::ops::level::{self, Compression};
-use crate::ops::snapshot::{Excludes, is_address};
+use crate::ops::snapshot::{Excludes, Reading, is_address};
 use crate::size;
 
 /// Kinds of work, which no source can be named after: `run` takes names of both.
@@ -44,8 +44,8 @@ pub struct Mongo {
     pub exclude: Vec<String>,
     /// Users and roles too.
     pub users: bool,
-    /// Nothing of the oplog is kept.
-    pub no_oplog: bool,
+    /// How it is read.
+    pub reading: Reading,
 }
 
 /// One source.
@@ -176,6 +176,8 @@ fn mongo(table: &Table<'_, '_>, name: &At<String>, base: Base<'_>) -> Option<Mon
         "ns-exclude",
         "users",
         "no-oplog",
+        "scrub-sample",
+        "max-read-rate",
     ];
     let mongo = Mongo {
         address: address
@@ -186,7 +188,16 @@ fn mongo(table: &Table<'_, '_>, name: &At<String>, base: Base<'_>) -> Option<Mon
         include: values(table.texts("ns-include")),
         exclude: values(table.texts("ns-exclude")),
         users: table.flag("users"),
-        no_oplog: table.flag("no-oplog"),
+        reading: Reading {
+            no_oplog: table.flag("no-oplog"),
+            scrub_sample: table
+                .number("scrub-sample", u32::MAX)
+                .unwrap_or_default()
+                .into(),
+            max_rate: table
+                .parsed(table.number_or_text("max-read-rate"), size::parse_rate)
+                .flatten(),
+        },
     };
     let Some(address) = address else {
         if let Some(key) = given.iter().find(|key| table.has(key)) {

@@ -59,8 +59,25 @@ pub struct Position {
     /// Its cluster time: seconds in the upper 32 bits, the number within that second in the lower.
     pub time: u64,
     /// BLAKE3 of its raw bytes: what stands in the oplog at that time later must be the same entry, or its history is
-    /// another one.
+    /// another one. Zeroes where nobody could read it.
     pub proof: [u8; 32],
+}
+
+impl Position {
+    /// The entry of that time, which nobody has read.
+    #[must_use]
+    pub const fn unproven(time: u64) -> Self {
+        Self {
+            time,
+            proof: [0; 32],
+        }
+    }
+
+    /// Whether it is known which entry it is.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proof != [0; 32]
+    }
 }
 
 /// A page of the catalogue; a chunk of kind catalogue.

@@ -13,6 +13,7 @@ pub mod find;
 pub mod forget;
 mod held;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod level;

@@ -241,7 +241,7 @@ mod tests {
     use crate::id::SessionId;
 
     fn at(seconds: u64) -> Position {
-        let proof = [0; 32];
+        let proof = [7; 32];
         let time = seconds << 32;
         Position { time, proof }
     }

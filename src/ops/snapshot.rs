@@ -50,6 +50,17 @@ pub enum Input {
     },
 }
 
+/// How MongoDB deployments are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Keep nothing of what happened between two snapshots.
+    pub no_oplog: bool,
+    /// Compare about so many documents that are taken over unread with the server.
+    pub scrub_sample: u64,
+    /// Ask no more than so many bytes of documents a second of the server.
+    pub max_rate: Option<u64>,
+}
+
 /// How to take a snapshot.
 #[derive(Debug, Clone)]
 pub struct SnapshotOptions {
@@ -59,8 +70,8 @@ pub struct SnapshotOptions {
     pub databases: Vec<String>,
     /// Which collections of them; the database that an address names is taken alone.
     pub collections: Selection,
-    /// Keep nothing of what happened between two snapshots of them.
-    pub no_oplog: bool,
+    /// How they are read.
+    pub reading: Reading,
     /// What to leave out.
     pub excludes: Excludes,
     /// Which parent to compare with.
@@ -138,6 +149,10 @@ pub struct DeploymentSummary {
     pub documents_read: u64,
     /// Since when any moment can be had back by what was kept of the oplog.
     pub recorded: Option<Position>,
+    /// Documents that were taken over unread and compared with the server.
+    pub scrubbed: u64,
+    /// Of them, those that differed though nothing told of it; their collections were read anew.
+    pub scrub_differences: u64,
 }
 
 /// A source with what is recorded of it.
@@ -264,7 +279,8 @@ fn attempt(
             &DeploymentOptions {
                 selection: &selection,
                 parent: of_parent,
-                recorded: !options.no_oplog,
+                recorded: !options.reading.no_oplog,
+                scrub_sample: options.reading.scrub_sample,
                 writer: take_options.writer,
             },
             progress,
@@ -365,7 +381,7 @@ fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Resul
     let servers: Vec<Server> = options
         .databases
         .iter()
-        .map(|address| Server::connect(address))
+        .map(|address| Ok(Server::connect(address)?.at_rate(options.reading.max_rate)))
         .collect::<Result<_>>()?;
     let of_servers = servers
         .iter()
@@ -468,6 +484,8 @@ impl Whole {
             documents_read,
             relied,
             slice,
+            scrubbed,
+            scrub_differences,
         } = taken;
         for (all, own) in [
             (&mut self.counters.bytes_processed, counters.bytes_processed),
@@ -491,6 +509,8 @@ impl Whole {
             collections_read,
             documents_read,
             recorded: slice.as_ref().map(|slice| slice.from),
+            scrubbed,
+            scrub_differences,
         });
         self.sources.push(SourceRecord::Mongo(Box::new(deployment)));
         self.sources

@@ -21,6 +21,7 @@ use crate::id::from_hex;
 use crate::progress::Progress;
 use crate::repository::{Listed, Repository};
 use crate::source::dump::archive::{self, Event};
+use crate::source::dump::nested;
 use crate::source::dump::{Layout, RECOGNISED_BY, next_document, recognise};
 
 /// Folders that a dump is looked for in, one below the other.
@@ -31,6 +32,8 @@ const GZIP: &[u8] = b"\x1F\x8B";
 const METADATA: &str = ".metadata.json";
 /// The longest such file.
 const METADATA_MAX: u64 = 64 << 20;
+/// The longest file without `_id`s: it is held in memory whole.
+pub(super) const NESTED_MAX: u64 = 256 << 20;
 
 /// The snapshot with the collections of the dump at `path` in the place of all that it holds. It can be read like any other,
 /// by this process alone.
@@ -235,7 +238,8 @@ impl Dump<'_> {
                 "not what its name says: it begins with something else",
             ));
         }
-        if layout.is_some_and(|layout| layout != Layout::Archive) || documents {
+        let is_nested = !metadata && layout.is_some_and(Layout::is_json) && !begins_with_id(&begin);
+        if (layout.is_some_and(|layout| layout != Layout::Archive) || documents) && !is_nested {
             // What mongodump writes beside the folders of databases.
             let strange = match &own {
                 Some(Named::Documents(own)) => {
@@ -265,6 +269,9 @@ impl Dump<'_> {
                 self.metadata(&namespace(&own), &text)
             }
             (_, Some(Layout::Archive)) => self.archive(&mut reader),
+            (Some(Named::Documents(own)), Some(_)) if is_nested => {
+                self.nested(&database, &own, &mut reader)
+            }
             (Some(Named::Documents(own)), Some(layout)) => {
                 self.documents(&namespace(&own), layout, &mut reader)
             }
@@ -372,6 +379,31 @@ impl Dump<'_> {
             .try_for_each(|(namespace, own)| self.held.put(&namespace, own))
     }
 
+    /// JSON as older scripts left it.
+    fn nested(&mut self, database: &str, stem: &str, reader: &mut dyn Read) -> Result<()> {
+        let mut text = Vec::new();
+        let io = |error| Error::damage("a file that cannot be read").cause(error);
+        let mut some = reader.take(NESTED_MAX + 1);
+        some.read_to_end(&mut text).map_err(io)?;
+        if text.len() as u64 > NESTED_MAX {
+            let what =
+                format!("{stem} has no _ids and is too large to be divided, and is left aside");
+            self.progress.note(&what);
+            return Ok(());
+        }
+        let database = database_of(database);
+        for own in nested::collections(values(&text)?, stem) {
+            let mut gathered = Gathered::new(self.repository, false);
+            for document in own.documents {
+                self.progress.go_on()?;
+                gathered.push(&extended_json::to_bson(document)?)?;
+            }
+            self.held
+                .put(&format!("{database}.{}", own.name), gathered)?;
+        }
+        Ok(())
+    }
+
     fn documents(&mut self, namespace: &str, layout: Layout, reader: &mut dyn Read) -> Result<()> {
         let capped = self.held.collection(namespace).kind == CollectionKind::Capped;
         let mut gathered = Gathered::new(self.repository, capped);
@@ -408,6 +440,37 @@ impl Dump<'_> {
             }
         }
         self.held.put(namespace, gathered)
+    }
+}
+
+/// Whether JSON begins with a document whose first field is its `_id`, as those that came out of a database do.
+fn begins_with_id(bytes: &[u8]) -> bool {
+    let words = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let words: Vec<u8> = words.take(7).copied().collect();
+    let words = words.strip_prefix(b"[").unwrap_or(&words);
+    words.starts_with(b"{\"_id\"")
+}
+
+/// The values of a JSON text, one behind the other.
+pub(super) fn values(text: &[u8]) -> Result<Vec<Value>> {
+    let all = serde_json::Deserializer::from_slice(text).into_iter();
+    all.collect::<std::result::Result<_, _>>().map_err(no_json)
+}
+
+/// A folder's name as a database may have it.
+fn database_of(folder: &str) -> String {
+    let plain = |c: char| match is_database(c.encode_utf8(&mut [0; 4])) {
+        true => c,
+        false => '_',
+    };
+    let own: String = folder.chars().map(plain).collect();
+    let mut own = own.trim_matches('_').to_owned();
+    while own.len() >= 64 {
+        own.pop();
+    }
+    match own.is_empty() {
+        true => "files".into(),
+        false => own,
     }
 }
 

@@ -12,6 +12,7 @@
 //! snapshots can be taken back until then. Lost chunks do not exist for writers from then on, so the next snapshot of an
 //! intact source stores them again, and whatever still names them is whole again.
 
+mod collections;
 mod index;
 mod packs;
 mod records;

@@ -55,7 +55,7 @@ pub struct Account {
 
 impl Account {
     /// Counts a loss, and lists it where there is room: the record has a maximum.
-    fn lose(&mut self, path: &[u8], what: &str) {
+    pub(super) fn lose(&mut self, path: &[u8], what: &str) {
         self.lost_count += 1;
         self.lost_bytes += path.len() + what.len();
         let room = self.lost.len() < limits::PROBLEMS_LISTED_MAX;
@@ -94,8 +94,28 @@ impl<'r> Remains<'r> {
         }
     }
 
+    /// Where it looks.
+    pub(super) fn repository(&self) -> &'r Repository {
+        self.repository
+    }
+
+    /// Goes on unless the user asked to stop.
+    pub(super) fn go_on(&self) -> Result<()> {
+        self.progress.go_on()
+    }
+
+    /// Whether a page and all below it are whole, where that is known.
+    pub(super) fn known(&self, page: &ChunkId) -> Option<bool> {
+        self.known.get(page).copied()
+    }
+
+    /// Remembers it.
+    pub(super) fn know(&mut self, page: ChunkId, whole: bool) {
+        self.known.insert(page, whole);
+    }
+
     /// Whether a chunk can be found in a pack that is there and whole.
-    fn stands(&self, id: &ChunkId, len: u32) -> Result<bool> {
+    pub(super) fn stands(&self, id: &ChunkId, len: u32) -> Result<bool> {
         if self.ground.saved.contains(id) {
             return Ok(true);
         }
@@ -356,7 +376,7 @@ impl<'r> Remains<'r> {
 }
 
 /// Damage means no; any other trouble remains one.
-fn or_lost(answer: Result<bool>) -> Result<bool> {
+pub(super) fn or_lost(answer: Result<bool>) -> Result<bool> {
     match answer {
         Err(error) if error.kind() == Kind::Damage => Ok(false),
         answer => answer,

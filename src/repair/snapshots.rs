@@ -47,9 +47,7 @@ pub fn mend(
     for (snapshot, _) in &living {
         let mut whole = true;
         for source in &snapshot.sources {
-            if let SourceRecord::Files { root, .. } = source {
-                whole = whole && remains.is_whole_below(root)?;
-            }
+            whole = whole && is_whole(&mut remains, source)?;
         }
         if !whole {
             damaged.push(snapshot);
@@ -89,6 +87,16 @@ pub fn mend(
         report.replaced.push(replaced);
     }
     Ok(())
+}
+
+/// Whether all that a source names is there.
+fn is_whole(remains: &mut Remains<'_>, source: &SourceRecord) -> Result<bool> {
+    match source {
+        SourceRecord::Files { root, .. } => remains.is_whole_below(root),
+        SourceRecord::Mongo(own) => remains.deployment_is_whole(own),
+        SourceRecord::Oplog(own) => remains.slice_is_whole(own),
+        SourceRecord::Undo(own) => remains.undo_is_whole(own),
+    }
 }
 
 /// A snapshot whose own record cannot be read.
@@ -189,16 +197,32 @@ fn take(
     let mut account = Account::default();
     let mut sources = Vec::new();
     for source in &original.sources {
-        let SourceRecord::Files { root, owner, hints } = source else {
-            sources.push(source.clone());
-            continue;
+        let left = match source {
+            SourceRecord::Files { root, owner, hints } => {
+                let (root, hints) =
+                    remains.take(&mut putter, session, root, *hints, &mut account)?;
+                SourceRecord::Files {
+                    root: Box::new(root),
+                    owner: owner.clone(),
+                    hints,
+                }
+            }
+            SourceRecord::Mongo(own) => {
+                let left = remains.take_deployment(&mut putter, session, own, &mut account)?;
+                SourceRecord::Mongo(Box::new(left))
+            }
+            SourceRecord::Undo(own) => {
+                let left = remains.take_undo(&mut putter, session, own, &mut account)?;
+                SourceRecord::Undo(Box::new(left))
+            }
+            // With a hole in it, it leads nowhere.
+            SourceRecord::Oplog(own) if !remains.slice_is_whole(own)? => {
+                account.lose(b"oplog", "what was recorded of the oplog is lost");
+                continue;
+            }
+            whole => whole.clone(),
         };
-        let (root, hints) = remains.take(&mut putter, session, root, *hints, &mut account)?;
-        sources.push(SourceRecord::Files {
-            root: Box::new(root),
-            owner: owner.clone(),
-            hints,
-        });
+        sources.push(left);
     }
     let (written, relied) = putter.writer.finish()?;
     let Account {

@@ -14,6 +14,10 @@ pub fn last_moment(at: Nanos) -> u64 {
 
 /// The slice that leads furthest on from there; one of everything before one of a part, which would lose the rest.
 fn next<'s>(slices: &[&'s Slice], here: Position) -> Option<&'s Slice> {
+    // Of which history it is nobody knows.
+    if !here.is_proven() {
+        return None;
+    }
     let leads = |slice: &&&'s Slice| {
         let begins = slice.from == here || slice.from.time < here.time;
         begins && slice.to.time > here.time

@@ -2,7 +2,7 @@
 //! one at a time, checked, and dropped again: a collection is never in memory whole.
 
 use super::{ChunkKind, Repository};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::bson::{self, Document};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind};
@@ -20,6 +20,17 @@ pub struct Stored {
     pub key: Vec<u8>,
     /// Raw BSON.
     pub bytes: Vec<u8>,
+}
+
+/// Some documents of a run, one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The first.
+    pub first: Stored,
+    /// The last.
+    pub last: Stored,
+    /// How many.
+    pub documents: u64,
 }
 
 /// A page, and what the one that names it says of it.
@@ -80,6 +91,10 @@ pub struct StoredDocuments<'r> {
     leaf: std::vec::IntoIter<Stored>,
     /// Key of the last one: what follows must come after it.
     last: Vec<u8>,
+    /// Only of keys from the one up to and with the other.
+    within: Option<(Vec<u8>, Vec<u8>)>,
+    /// How many could not be read, where that does not end them.
+    lost: Option<u64>,
 }
 
 impl Iterator for StoredDocuments<'_> {
@@ -100,28 +115,75 @@ impl Iterator for StoredDocuments<'_> {
 }
 
 impl StoredDocuments<'_> {
+    /// Leaves out what is damaged, and counts it.
+    #[must_use]
+    pub fn passing_over_errors(mut self) -> Self {
+        self.lost = Some(0);
+        self
+    }
+
+    /// How many documents were left out.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.unwrap_or_default()
+    }
+
+    /// So many documents cannot be read.
+    fn lose(&mut self, documents: u64, error: Error) -> Result<()> {
+        match &mut self.lost {
+            Some(lost) if error.kind() == Kind::Damage => {
+                *lost = lost.saturating_add(documents);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
     /// Reads the next leaf or page; none at the end.
     fn read_on(&mut self) -> Option<Result<()>> {
         if let Some(leaf) = self.leaves.next() {
-            return Some(self.repository.leaf(&leaf).and_then(|stored| {
-                let (first, last) = (stored.first(), stored.last());
-                if first.is_some_and(|first| first.key <= self.last) {
-                    return Err(out_of_order());
-                }
-                self.last = last.map(|last| last.key.clone()).unwrap_or_default();
-                self.leaf = stored.into_iter();
-                Ok(())
-            }));
+            let read = self.repository.leaf(&leaf);
+            let read = read.and_then(|stored| self.take(stored));
+            return Some(read.or_else(|error| self.lose(leaf.documents.into(), error)));
         }
         let named = self.pages.pop()?;
-        Some(named.read(self.repository).map(|read| match read {
-            RunPage::Leaf { leaves, .. } => self.leaves = leaves.into_iter(),
-            RunPage::Branch { children, .. } => {
+        let page = match named.read(self.repository) {
+            Ok(page) => page,
+            Err(error) => return Some(self.lose(named.below.documents, error)),
+        };
+        match page {
+            RunPage::Leaf { mut leaves, .. } => {
+                leaves.retain(|leaf| self.reaches(&leaf.first.0, &leaf.last.0));
+                self.leaves = leaves.into_iter();
+            }
+            RunPage::Branch { mut children, .. } => {
+                children.retain(|child| self.reaches(&child.first.0, &child.last.0));
                 let children = children.into_iter().rev();
                 self.pages
                     .extend(children.map(|child| Named::child(named.page, child)));
             }
-        }))
+        }
+        Some(Ok(()))
+    }
+
+    /// Takes the documents of a leaf, which must come after those before it.
+    fn take(&mut self, mut stored: Vec<Stored>) -> Result<()> {
+        let (first, last) = (stored.first(), stored.last());
+        if first.is_some_and(|first| first.key <= self.last) {
+            return Err(out_of_order());
+        }
+        self.last = last.map(|last| last.key.clone()).unwrap_or_default();
+        if let Some((from, to)) = &self.within {
+            stored.retain(|own| *from <= own.key && own.key <= *to);
+        }
+        self.leaf = stored.into_iter();
+        Ok(())
+    }
+
+    /// Whether what begins and ends with keys of those prefixes can hold any that is meant.
+    fn reaches(&self, first: &[u8], last: &[u8]) -> bool {
+        let within = self.within.as_ref();
+        within.is_none_or(|(from, to)| *prefix(from) <= *last && *first <= *prefix(to))
     }
 }
 
@@ -199,6 +261,47 @@ impl Repository {
         }
     }
 
+    /// The stretch of a run that begins with the leaf in which its document of that number lies, counted from 0: so many leaves,
+    /// or fewer where their page ends.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Damage`] or `Unsupported`, naming the chunk; where there are not as many documents.
+    pub fn stretch_at(&self, sorted: &Sorted, mut number: u64, leaves: usize) -> Result<Stretch> {
+        let mut here = Named::root(sorted);
+        let lacking = || Error::damage("a run with fewer documents than it is said to have");
+        loop {
+            match here.read(self)? {
+                RunPage::Branch { children, .. } => {
+                    let mut children = children.into_iter();
+                    let own = children.find(|child| {
+                        let here = number < child.documents;
+                        number -= if here { 0 } else { child.documents };
+                        here
+                    });
+                    here = Named::child(here.page, own.ok_or_else(lacking)?);
+                }
+                RunPage::Leaf { leaves: all, .. } => {
+                    let at = all.iter().position(|leaf| {
+                        let here = number < u64::from(leaf.documents);
+                        number -= if here { 0 } else { u64::from(leaf.documents) };
+                        here
+                    });
+                    let own = &all[at.ok_or_else(lacking)?..];
+                    let own = &own[..own.len().min(leaves.max(1))];
+                    let (Some(first), Some(last)) = (own.first(), own.last()) else {
+                        return Err(lacking());
+                    };
+                    let first = self.leaf(first)?.into_iter().next();
+                    return Ok(Stretch {
+                        first: first.ok_or_else(lacking)?,
+                        last: self.leaf(last)?.pop().ok_or_else(lacking)?,
+                        documents: own.iter().map(|leaf| u64::from(leaf.documents)).sum(),
+                    });
+                }
+            }
+        }
+    }
+
     /// All documents of a run, or of its deletions, in the order of their keys.
     #[must_use]
     pub fn stored_documents(&self, sorted: Option<&Sorted>) -> StoredDocuments<'_> {
@@ -208,6 +311,8 @@ impl Repository {
             leaves: Vec::new().into_iter(),
             leaf: Vec::new().into_iter(),
             last: Vec::new(),
+            within: None,
+            lost: None,
         }
     }
 
@@ -261,12 +366,22 @@ impl Repository {
         &'r self,
         runs: &[Run],
     ) -> impl Iterator<Item = Result<(Stored, bool)>> + use<'r> {
+        self.newest_within(runs, None)
+    }
+
+    /// As [`Repository::newest`], of keys from the one up to and with the other alone.
+    pub fn newest_within<'r>(
+        &'r self,
+        runs: &[Run],
+        within: Option<(&[u8], &[u8])>,
+    ) -> impl Iterator<Item = Result<(Stored, bool)>> + use<'r> {
         // What a run deleted it deleted before it added.
         let streams = runs
             .iter()
             .flat_map(|run| [(&run.documents, true), (&run.deleted, false)])
             .map(|(sorted, there)| {
-                let stored = self.stored_documents(sorted.as_ref());
+                let mut stored = self.stored_documents(sorted.as_ref());
+                stored.within = within.map(|(from, to)| (from.to_vec(), to.to_vec()));
                 stored.map(move |stored| stored.map(|stored| (stored, there)))
             });
         let all = merged(streams.collect(), |(stored, _)| stored.key.clone());

@@ -79,7 +79,7 @@ fn take(
     let options = SnapshotOptions {
         input,
         databases: mongo.map(bench.address).transpose()?.into_iter().collect(),
-        no_oplog: mongo.is_some_and(|own| own.no_oplog),
+        reading: mongo.map(|own| own.reading).unwrap_or_default(),
         collections: Selection {
             include: mongo.map(|own| own.include.clone()).unwrap_or_default(),
             exclude: mongo.map(|own| own.exclude.clone()).unwrap_or_default(),

@@ -5,17 +5,11 @@
 //! Nothing is dropped or reordered; whoever waits holds no lock that others need.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::{Item, Storage, Upload};
-use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
-
-/// Bytes that go at once.
-const SLICE: usize = 64 << 10;
-/// After a rest, so much time's worth of bytes goes without waiting.
-const CREDIT: Duration = Duration::from_millis(100);
+use crate::pace::{Pace, SLICE};
 
 /// Bytes a second in each direction; none for any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,41 +18,6 @@ pub struct Rates {
     pub upload: Option<u64>,
     /// From the storage.
     pub download: Option<u64>,
-}
-
-/// One direction's.
-struct Pace {
-    rate: u64,
-    clock: SystemClock,
-    /// When what was let through so far has had its time.
-    paid: Mutex<Duration>,
-}
-
-impl Pace {
-    fn new(rate: u64) -> Arc<Self> {
-        Arc::new(Self {
-            rate: rate.max(1),
-            clock: SystemClock::default(),
-            paid: Mutex::default(),
-        })
-    }
-
-    /// How long to wait before `bytes` more may go, at `now`.
-    fn wait(&self, bytes: usize, now: Duration) -> Duration {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = (*paid).max(now.saturating_sub(CREDIT));
-        *paid = begin + cost;
-        begin.saturating_sub(now)
-    }
-
-    fn pass(&self, mut bytes: usize) {
-        while bytes > 0 {
-            let slice = bytes.min(SLICE);
-            std::thread::sleep(self.wait(slice, self.clock.elapsed()));
-            bytes -= slice;
-        }
-    }
 }
 
 /// Another storage, slowed down.
@@ -162,20 +121,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::storage::MemoryStorage;
-
-    #[test]
-    fn bytes_wait_for_those_before_them() {
-        let pace = Pace::new(1000);
-        let second = Duration::from_secs(1);
-        let at = |seconds: u32| second * seconds;
-        // The credit of a tenth of a second lets the first go at once.
-        assert_eq!(pace.wait(1000, at(10)), Duration::ZERO);
-        assert_eq!(pace.wait(500, at(10)), second - CREDIT);
-        assert_eq!(pace.wait(1, at(10)), second * 3 / 2 - CREDIT);
-        // What was not used is not saved up.
-        assert_eq!(pace.wait(1000, at(100)), Duration::ZERO);
-        assert_eq!(pace.wait(1000, at(100)), second - CREDIT);
-    }
 
     #[test]
     fn what_goes_through_is_the_same() {

@@ -75,24 +75,12 @@ impl Mongod {
 
     fn start(options: &[&str], set: bool) -> Self {
         let folder = Scratch::new("mongod");
-        let data = folder.folder("data");
+        folder.folder("data");
         // A port that was free a moment ago; where another took it, the next one is tried.
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         drop(taken);
-        let child = Command::new(program())
-            .arg("--dbpath")
-            .arg(&data)
-            .arg("--logpath")
-            .arg(folder.at("log"))
-            .args(["--bind_ip", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"])
-            .args(["--setParameter", "enableTestCommands=1"])
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("start mongod");
+        let child = spawn(&folder, port, options);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -146,6 +134,29 @@ impl Mongod {
             "admin",
             doc! { "replSetInitiate": { "_id": "rs0", "members": members } },
         );
+        self.becomes_primary();
+    }
+
+    /// Stops the replica set, lets `change` do what it likes to the same data on a server that stands alone and keeps no
+    /// oplog, and starts the set again.
+    pub fn behind_its_back(&mut self, change: impl FnOnce(&Self)) {
+        self.restart(&[]);
+        change(self);
+        self.restart(&["--replSet", "rs0", "--oplogSize", "256"]);
+        self.becomes_primary();
+    }
+
+    fn restart(&mut self, options: &[&str]) {
+        // Asked to end, not killed: what a crash leaves is brought up to date from the oplog.
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").arg(id).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap();
+        self.child = spawn(&self.folder, self.port, options);
+        assert!(self.answers(), "mongod does not start again");
+    }
+
+    fn becomes_primary(&self) {
         let patience = Instant::now() + Duration::from_secs(60);
         loop {
             let hello = self.run("admin", doc! { "hello": 1 });
@@ -275,6 +286,23 @@ impl Mongod {
         };
         collections.into_iter().map(with).collect()
     }
+}
+
+fn spawn(folder: &Scratch, port: u16, options: &[&str]) -> Child {
+    Command::new(program())
+        .arg("--dbpath")
+        .arg(folder.at("data"))
+        .arg("--logpath")
+        .arg(folder.at("log"))
+        .args(["--logappend", "--bind_ip", "127.0.0.1"])
+        .args(["--port", &port.to_string()])
+        .args(["--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"])
+        .args(["--setParameter", "enableTestCommands=1"])
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("start mongod")
 }
 
 fn client(runtime: &Runtime, address: &str) -> Client {

@@ -47,7 +47,7 @@ pub fn options(path: &Path) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(vec![path.to_owned()]),
         databases: Vec::new(),
-        no_oplog: false,
+        reading: Default::default(),
         no_dumps: false,
         collections: Selection::default(),
         excludes: Excludes::default(),

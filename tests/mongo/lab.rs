@@ -155,7 +155,7 @@ pub fn options(address: &str) -> SnapshotOptions {
     SnapshotOptions {
         input: Input::Paths(Vec::new()),
         databases: vec![address.to_owned()],
-        no_oplog: false,
+        reading: Default::default(),
         no_dumps: false,
         collections: Selection::default(),
         excludes: Excludes::default(),

@@ -12,13 +12,17 @@ mod support;
 
 mod again;
 mod capture;
+mod changes;
 mod difference;
 mod dumps;
+mod import;
 mod killed;
 mod lab;
 mod moment;
 mod nights;
 mod program;
+mod repaired;
 mod restore;
 mod rollback;
+mod scrub;
 mod writers;

@@ -16,11 +16,11 @@ use crate::common::{rounds, seed};
 use crate::lab::{Content, Lab, at, on_server, same};
 use crate::moment::led_on;
 
-const ACCOUNTS: i32 = 400;
-const EACH: i64 = 1000;
+pub const ACCOUNTS: i32 = 400;
+pub const EACH: i64 = 1000;
 
 /// Moves money between two collections until it is told to stop.
-fn move_money(server: &Mongod, mut random: Random, stop: &AtomicBool) {
+pub fn move_money(server: &Mongod, mut random: Random, stop: &AtomicBool) {
     let accounts = ["a", "b"].map(|name| server.db("bank").collection::<Document>(name));
     while !stop.load(Ordering::Relaxed) {
         let (from, to) = (random.below(2), random.below(2));
@@ -44,7 +44,7 @@ fn move_money(server: &Mongod, mut random: Random, stop: &AtomicBool) {
 }
 
 /// Inserts, changes and removes documents that nobody counts.
-fn chatter(server: &Mongod, mut random: Random, stop: &AtomicBool) {
+pub fn chatter(server: &Mongod, mut random: Random, stop: &AtomicBool) {
     let mut next = 0;
     while !stop.load(Ordering::Relaxed) {
         let documents: Vec<Document> = (next..next + 20)
@@ -85,7 +85,7 @@ fn upheaval(server: &Mongod, mut random: Random, stop: &AtomicBool) {
     }
 }
 
-fn sum(documents: &[Vec<u8>]) -> i64 {
+pub fn sum(documents: &[Vec<u8>]) -> i64 {
     let balance = |bytes: &Vec<u8>| {
         let document = Document::from_reader(&bytes[..]).unwrap();
         match document.get("balance").unwrap() {

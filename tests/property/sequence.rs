@@ -161,7 +161,7 @@ impl Sequence {
         let options = SnapshotOptions {
             input: Input::Paths(vec![self.source.clone()]),
             databases: Vec::new(),
-            no_oplog: false,
+            reading: Default::default(),
             no_dumps: false,
             collections: Selection::default(),
             excludes: Excludes::default(),

@@ -8,7 +8,7 @@ pub type Findings = Vec<(usize, String)>;
 /// Rooms from the ground up; a room imports only from layers below its own.
 const LAYERS: &[&[&str]] = &[
     &[
-        "id", "error", "progress", "clock", "limits", "size", "merge", "seen",
+        "id", "error", "progress", "clock", "pace", "limits", "size", "merge", "seen",
     ],
     &["storage", "crypto", "format", "fs"],
     &["chunk", "seal", "pack", "index"],

@@ -18,6 +18,7 @@ mod filter;
 mod find;
 mod forget;
 mod history;
+mod import;
 mod init;
 mod key;
 mod look;
@@ -43,6 +44,7 @@ pub use filter::FilterArgs;
 pub use find::FindArgs;
 pub use forget::{ForgetArgs, PRUNE_HOW};
 pub use history::HistoryArgs;
+pub use import::ImportArgs;
 pub use init::InitArgs;
 pub use key::{AddArgs, ImportKeyArgs, KeyArgs, KeyCommand, PasswdArgs, RemoveArgs};
 pub use look::{CatArgs, ExportArgs, Format, LsArgs};
@@ -194,6 +196,7 @@ pub enum Command {
     History(HistoryArgs),
     Stats(StatsArgs),
     Export(ExportArgs),
+    Import(ImportArgs),
     Forget(Box<ForgetArgs>),
     Annotate(AnnotateArgs),
     Tag(TagArgs),

@@ -112,6 +112,20 @@ pub struct SnapshotArgs {
     #[arg(long, help_heading = "MongoDB")]
     pub no_oplog: bool,
 
+    /// Compare about so many documents that nothing changed with MongoDB; where one differs, its collection is read anew
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "MongoDB"
+    )]
+    pub scrub_sample: u64,
+
+    /// Read from MongoDB at most so fast: 10M (a second), or a plain number of KiB a second
+    #[arg(long, value_name = "RATE", value_parser = super::rate, help_heading = "MongoDB")]
+    pub max_read_rate: Option<super::Rate>,
+
     /// Tags for the snapshot, comma separated (repeatable)
     #[arg(long = "tag", value_name = "TAGS", value_delimiter = ',')]
     pub tags: Vec<String>,

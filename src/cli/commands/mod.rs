@@ -14,6 +14,7 @@ pub mod find;
 mod findings;
 pub mod forget;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod ls;

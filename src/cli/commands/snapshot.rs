@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use duramen::error::{Error, Result};
 use duramen::format::snapshot::State;
 use duramen::ops::snapshot::{
-    self, DeploymentSummary, Excludes, Input, Moment, Selection, Shrunken, SnapshotOptions,
-    SnapshotSummary,
+    self, DeploymentSummary, Excludes, Input, Moment, Reading, Selection, Shrunken,
+    SnapshotOptions, SnapshotSummary,
 };
 use serde::Serialize;
 
@@ -51,6 +51,8 @@ struct DeploymentObject {
     documents_read: u64,
     /// Null where nothing was kept of the oplog.
     recorded_since: Option<String>,
+    scrubbed: u64,
+    scrub_differences: u64,
 }
 
 impl DeploymentObject {
@@ -70,6 +72,8 @@ impl DeploymentObject {
             recorded_since: own
                 .recorded
                 .map(|from| time::rfc3339(time::of_cluster(from.time))),
+            scrubbed: own.scrubbed,
+            scrub_differences: own.scrub_differences,
         }
     }
 }
@@ -122,7 +126,11 @@ fn options(context: &Context, args: SnapshotArgs) -> Result<SnapshotOptions> {
             exclude: args.ns_exclude,
             users: args.users,
         },
-        no_oplog: args.no_oplog,
+        reading: Reading {
+            no_oplog: args.no_oplog,
+            scrub_sample: args.scrub_sample,
+            max_rate: args.max_read_rate.flatten(),
+        },
         excludes: Excludes {
             patterns: args.exclude,
             patterns_any_case: args.iexclude,
@@ -210,6 +218,8 @@ fn input(context: &Context, args: &SnapshotArgs) -> Result<(Input, Vec<String>)>
         (!args.ns_exclude.is_empty(), "--ns-exclude"),
         (args.users, "--users"),
         (args.no_oplog, "--no-oplog"),
+        (args.scrub_sample > 0, "--scrub-sample"),
+        (args.max_read_rate.is_some(), "--max-read-rate"),
     ];
     if let (true, Some((_, flag))) = (databases.is_empty(), mongo.iter().find(|(given, _)| *given))
     {
@@ -403,6 +413,16 @@ fn deployment_words(own: &DeploymentSummary) -> String {
             time::local(time::of_cluster(from.time))
         ),
         None => String::new(),
+    } + &match (own.scrubbed, own.scrub_differences) {
+        (0, _) => String::new(),
+        (all, 0) => format!(
+            "           {} of the parent compared, all as they are on the server\n",
+            text::plural(all, "document", "documents")
+        ),
+        (all, other) => format!(
+            "           {other} of {} of the parent were NOT as they are on the server; what they are in was read anew\n",
+            text::plural(all, "document", "documents")
+        ),
     }
 }
 

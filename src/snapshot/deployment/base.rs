@@ -8,6 +8,7 @@ use crate::format::deployment::Collection;
 use crate::format::run::Run;
 use crate::repository::key_of;
 use crate::snapshot::documents::RunBuilder;
+use crate::source::mongo::lag::Lag;
 use crate::source::mongo::reading::{self, State};
 use crate::source::mongo::server::{Asked, Batch};
 
@@ -24,7 +25,9 @@ impl Capture<'_> {
         let read = std::thread::scope(|scope| {
             let (send, batches) = bounded::<Batch>(AHEAD);
             let reader = scope.spawn(move || {
+                let mut lag = Lag::default();
                 reading::scan(server, of, false, state, progress, &mut |batch| {
+                    lag.give_way(server, progress)?;
                     let gone = |_| Error::new(Kind::Failed, "the snapshot has stopped");
                     send.send(batch).map_err(gone)
                 })

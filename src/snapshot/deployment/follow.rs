@@ -1,13 +1,15 @@
-//! Following the oplog: which documents of what is held were touched, and whether the catalogue changed.
+//! Following the trail: which documents of what is held were touched, and whether the catalogue changed.
 
 use super::Capture;
 use super::parts::Parts;
+use super::trail::Trail;
 use crate::error::Result;
 use crate::format::bson::Element;
-use crate::format::deployment::Position;
+use crate::format::deployment::{Collection, CollectionKind, Position};
 use crate::format::document_key::key;
 use crate::snapshot::sorter::Sorter;
 use crate::source::mongo::Selection;
+use crate::source::mongo::changes::Changes;
 use crate::source::mongo::oplog::{self, Effect, How, Uuid};
 use crate::source::mongo::reading::{self, Stretch};
 
@@ -16,9 +18,9 @@ impl Capture<'_> {
     /// must be read anew.
     pub(super) fn follow(
         &mut self,
-        from: Position,
-        to: Position,
+        (from, to): (Position, Position),
         since: u64,
+        listed: &[Collection],
         changed: &mut bool,
     ) -> Result<Stretch> {
         let (server, progress, selection) = (self.server, self.progress, self.selection);
@@ -27,37 +29,55 @@ impl Capture<'_> {
         let mut parts = Parts::default();
         let (held, capped, touched) = (&mut self.held, &mut self.capped, &mut self.touched);
         let recorder = &mut self.recorder;
-        let stretch = reading::stretch(server, from, to, progress, &mut |entry| {
-            session.renew_when_due(repository)?;
-            let (time, part) = (oplog::time(entry)?, oplog::is_part(entry)?);
-            if let Some(recorder) = recorder {
-                recorder.hear(selection, entry)?;
-            }
-            oplog::effects(entry, &mut |effect| {
-                match effect {
-                    Effect::Touched { uuid, id, how } => {
-                        if let Some(held) = held.get(&uuid) {
-                            // A part counts from its transaction's end, which is still to come.
-                            if part || time > held.since {
-                                touch(touched, &uuid, &id, how)?;
-                            }
-                        } else if let Some(capped) = capped.get_mut(&uuid) {
-                            capped.touch(time, &id, how)?;
+        let mut hear = |parts: &mut Parts, time: u64, part: bool, effect: Effect<'_>| {
+            match effect {
+                Effect::Touched { uuid, id, how } => {
+                    if let Some(held) = held.get(&uuid) {
+                        // A part counts from its transaction's end, which is still to come.
+                        if part || time > held.since {
+                            touch(touched, &uuid, &id, how)?;
                         }
+                    } else if let Some(capped) = capped.get_mut(&uuid) {
+                        capped.touch(time, &id, how)?;
                     }
-                    Effect::Catalogue { namespace } => {
-                        *changed |= time > since && concerns(selection, &namespace);
-                    }
-                    Effect::Emptied { uuid } => emptied.push((uuid, time)),
-                    Effect::Earlier { time: before } => parts.follows(time, part, before),
                 }
-                Ok(())
-            })?;
-            if part {
-                parts.is_part(time);
+                Effect::Catalogue { namespace } => {
+                    *changed |= time > since && concerns(selection, &namespace);
+                }
+                Effect::Emptied { uuid } => emptied.push((uuid, time)),
+                Effect::Earlier { time: before } => parts.follows(time, part, before),
             }
             Ok(())
-        })?;
+        };
+        let stretch = match self.trail {
+            Trail::Oplog => reading::stretch(server, from, to, progress, &mut |entry| {
+                session.renew_when_due(repository)?;
+                let (time, part) = (oplog::time(entry)?, oplog::is_part(entry)?);
+                if let Some(recorder) = recorder {
+                    recorder.hear(selection, entry)?;
+                }
+                oplog::effects(entry, &mut |effect| hear(&mut parts, time, part, effect))?;
+                if part {
+                    parts.is_part(time);
+                }
+                Ok(())
+            })?,
+            Trail::Changes => {
+                let capped = listed
+                    .iter()
+                    .filter(|own| own.kind == CollectionKind::Capped);
+                let changes = Changes {
+                    server,
+                    database: selection.database.as_deref(),
+                    whole: capped.map(|own| (own.database(), own.name())).collect(),
+                    progress,
+                };
+                changes.stretch((from.time, to.time), &mut |time, effect| {
+                    session.renew_when_due(repository)?;
+                    hear(&mut parts, time, false, effect)
+                })?
+            }
+        };
         if stretch == Stretch::Gap {
             return Ok(stretch);
         }

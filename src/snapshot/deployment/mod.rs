@@ -20,6 +20,8 @@ mod merge;
 mod parts;
 mod pass;
 mod record;
+mod sample;
+mod trail;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::DirBuilder;
@@ -48,6 +50,8 @@ use capped::Capped;
 pub(super) use parts::Parts;
 pub(super) use record::Recorder;
 pub use record::scope;
+use sample::Sample;
+use trail::Trail;
 
 /// Rounds until the catalogue stands still.
 const ROUNDS_MAX: u32 = 50;
@@ -64,6 +68,8 @@ pub struct DeploymentOptions<'o> {
     pub parent: Option<&'o Deployment>,
     /// Whether what happened since the parent is kept too, entry by entry.
     pub recorded: bool,
+    /// About so many documents of what the parent holds are compared with the server.
+    pub scrub_sample: u64,
     /// How chunks are written.
     pub writer: WriterOptions,
 }
@@ -82,6 +88,10 @@ pub struct TakenDeployment {
     pub relied: HashSet<PackId>,
     /// What happened since the parent, where that is known.
     pub slice: Option<Slice>,
+    /// Documents of the parent that were compared with the server.
+    pub scrubbed: u64,
+    /// Of them, those that differed though nothing told of it.
+    pub scrub_differences: u64,
 }
 
 /// What is known of a collection's documents so far.
@@ -104,6 +114,7 @@ struct Capture<'c> {
     server: &'c Server,
     selection: &'c Selection,
     recorded: bool,
+    trail: Trail,
     progress: &'c dyn Progress,
     cutter: &'c Cutter,
     putter: Putter<'c>,
@@ -118,6 +129,9 @@ struct Capture<'c> {
     before: HashMap<Uuid, Vec<Run>>,
     touched: Sorter,
     recorder: Option<Recorder>,
+    /// So many documents are still to be chosen for it.
+    scrub_sample: u64,
+    sample: Sample,
 }
 
 /// Takes the server's deployment.
@@ -135,6 +149,7 @@ pub fn take_deployment(
         selection,
         parent,
         recorded,
+        scrub_sample,
         writer,
     } = *options;
     let writer = ChunkWriter::new(repository, session, writer)?.for_documents();
@@ -146,6 +161,7 @@ pub fn take_deployment(
         server,
         selection,
         recorded,
+        trail: Trail::Oplog,
         progress,
         cutter: &cutter,
         putter: Putter { repository, writer },
@@ -158,6 +174,8 @@ pub fn take_deployment(
         capped: HashMap::new(),
         before: HashMap::new(),
         recorder: None,
+        scrub_sample,
+        sample: Sample::default(),
     };
     let taken = match server.topology() {
         Topology::Sharded => Err(Error::new(
@@ -182,6 +200,7 @@ pub fn take_deployment(
     };
     let mut counters = capture.counters;
     let (collections_read, documents_read) = (capture.collections_read, capture.documents_read);
+    let (scrubbed, scrub_differences) = (capture.sample.documents, capture.sample.differing);
     let (written, relied) = capture.putter.writer.finish()?;
     counters.data_chunks = written.data_chunks;
     counters.tree_chunks = written.tree_chunks;
@@ -194,6 +213,8 @@ pub fn take_deployment(
         documents_read,
         relied,
         slice,
+        scrubbed,
+        scrub_differences,
     })
 }
 
@@ -256,32 +277,33 @@ impl Capture<'_> {
 
     /// A replica set: exactly as it was at one time.
     fn set(&mut self, set: &str, parent: Option<&Deployment>) -> Result<Deployment> {
+        self.trail = self.find_trail()?;
         let known = self.known(set, parent)?;
         let (mut here, mut known) = match known {
             Some((at, known)) => {
-                self.recorder = self
-                    .recorded
+                // Nothing leads on from a moment of which nobody knows the entry.
+                let leads = parent.is_some_and(|parent| parent.moment == Moment::At(at));
+                self.recorder = (self.recorded && leads && self.trail == Trail::Oplog)
                     .then(|| Recorder::new(at, self.folder.as_deref()));
                 (at, known)
             }
-            None => (
-                self.patient(|own| reading::newest(own.server))?,
-                HashMap::new(),
-            ),
+            None => (self.newest()?, HashMap::new()),
         };
         let (mut followed, mut slow) = (true, false);
         for _ in 0..ROUNDS_MAX {
             self.go_on()?;
             // A new primary may lag behind what the one before it had.
-            let since = self
-                .patient(|own| reading::newest(own.server))?
-                .time
-                .max(here.time);
+            let since = self.newest()?.time.max(here.time);
             let listed = self.patient(|own| catalogue::list(own.server, own.selection))?;
+            self.suits(&listed)?;
             let mut changed = self.match_up(&listed, &mut known, since)?;
+            let sampled = std::mem::take(&mut self.scrub_sample);
+            changed |= sampled > 0 && !self.choose(sampled)?;
             let done = self.patient(|own| reading::operation_time(own.server))?;
-            let to = self.patient(|own| reading::settled(own.server, done, own.progress))?;
-            if self.follow(here, to, since, &mut changed)? == Stretch::Gap {
+            let newest = self.asks_newest();
+            let to =
+                self.patient(|own| reading::settled(own.server, done, own.progress, newest))?;
+            if self.follow((here, to), since, &listed, &mut changed)? == Stretch::Gap {
                 if !std::mem::replace(&mut followed, false) {
                     return Err(Error::new(
                         Kind::Failed,
@@ -294,7 +316,7 @@ impl Capture<'_> {
                     .note("everything is read anew: the oplog has rolled over meanwhile");
                 self.forget();
                 known.clear();
-                here = self.patient(|own| reading::newest(own.server))?;
+                here = self.newest()?;
                 continue;
             }
             here = to;
@@ -312,8 +334,12 @@ impl Capture<'_> {
                 }
                 continue;
             }
-            match self.pass(&listed, State::Snapshot { at: to.time }) {
-                Ok(()) => {
+            let exact = self.pass(&listed, State::Snapshot { at: to.time });
+            let exact = exact.and_then(|()| self.complete(&listed, to));
+            let exact = exact.and_then(|well| Ok(well && self.scrub(&listed, to)?));
+            match exact {
+                Ok(false) => {}
+                Ok(true) => {
                     let all = self.finished(listed, to)?;
                     return self.deployment(set.to_owned(), Moment::At(to), all);
                 }
@@ -355,13 +381,22 @@ impl Capture<'_> {
             // What it would take over unread may be what is lost; read again, it is stored again.
             return anew("a part of the repository is lost");
         }
-        match self.patient(|own| reading::entry(own.server, at.time))? {
-            None => return anew("the oplog has rolled over since the parent was taken"),
-            Some(entry) if *blake3::hash(&entry).as_bytes() != at.proof => {
-                return anew("the oplog is another one than when the parent was taken");
+        let at = match self.trail {
+            Trail::Changes if self.newest()?.time < at.time => {
+                return anew("the server was set back since the parent was taken");
             }
-            Some(_) => {}
-        }
+            Trail::Changes => at,
+            Trail::Oplog => {
+                let Some(entry) = self.patient(|own| reading::entry(own.server, at.time))? else {
+                    return anew("the oplog has rolled over since the parent was taken");
+                };
+                let proof = *blake3::hash(&entry).as_bytes();
+                if at.is_proven() && proof != at.proof {
+                    return anew("the oplog is another one than when the parent was taken");
+                }
+                Position { proof, ..at }
+            }
+        };
         let mut known = HashMap::new();
         for collection in self.repository.collections(parent) {
             // What is damaged in the parent is read anew.
@@ -408,7 +443,7 @@ impl Capture<'_> {
             let Some(parent) = collection.uuid.and_then(|uuid| known.remove(&uuid)) else {
                 continue;
             };
-            if collection.kind == CollectionKind::Plain {
+            if collection.kind == CollectionKind::Plain && !self.is_silent(collection) {
                 self.go_on()?;
                 let held = Held {
                     runs: parent.runs,
@@ -425,7 +460,8 @@ impl Capture<'_> {
             let Some(uuid) = collection.uuid else {
                 continue;
             };
-            if self.held.contains_key(&uuid) || self.capped.contains_key(&uuid) {
+            let there = self.held.contains_key(&uuid) || self.capped.contains_key(&uuid);
+            if there || self.is_silent(collection) {
                 continue;
             }
             self.go_on()?;

@@ -155,6 +155,7 @@ impl<'c> Capture<'c> {
         let [came, kind, id @ ..] = &value[..] else {
             return Ok(());
         };
+        self.sample.hear(uuid, key);
         if steps.open.as_ref().is_none_or(|open| open.uuid != *uuid) {
             self.close(steps, done)?;
             let (Some(&of), Some(held)) = (steps.named.get(uuid), self.held.get(uuid)) else {

@@ -6,6 +6,8 @@
 //! does not look like a document is a record too.
 
 pub mod archive;
+pub mod nested;
+pub mod stated;
 
 use std::io::Read;
 
@@ -36,6 +38,14 @@ pub enum Layout {
     JsonLines,
     /// One JSON array.
     JsonArray,
+}
+
+impl Layout {
+    /// Whether it is text.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::JsonLines | Self::JsonArray)
+    }
 }
 
 /// What a file that begins with `bytes` is laid out as; none where it is no dump.

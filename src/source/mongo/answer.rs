@@ -14,6 +14,12 @@ impl Answer {
         Self(bytes)
     }
 
+    /// Its bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     fn get(&self, name: &str) -> Result<Option<Element<'_>>> {
         Document::answer(&self.0)?.get(name.as_bytes())
     }

@@ -36,7 +36,14 @@ pub fn list(server: &Server, selection: &Selection) -> Asked<Vec<Collection>> {
                 return Err(lacking().subject(&collection.namespace).into());
             }
             if collection.kind != CollectionKind::View {
-                collection.indexes = indexes(server, &collection)?;
+                collection.indexes = indexes(server, &collection).map_err(|refusal| {
+                    match collection.name().strip_prefix("system.buckets.") {
+                        Some(series) if refusal.code == Some(code::UNAUTHORIZED) => {
+                            hidden_series(&format!("{database}.{series}")).into()
+                        }
+                        _ => refusal,
+                    }
+                })?;
             }
             all.push(collection);
         }
@@ -49,16 +56,19 @@ pub fn list(server: &Server, selection: &Selection) -> Asked<Vec<Collection>> {
         let buckets = format!("{}.system.buckets.{}", series.database(), series.name());
         let found = all.binary_search_by(|each| each.namespace.cmp(&buckets));
         if found.is_err() {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "a time series whose buckets are not to be seen",
-            )
-            .subject(&series.namespace)
-            .hint("it takes the role `backup`; or leave it out with --ns-exclude")
-            .into());
+            return Err(hidden_series(&series.namespace).into());
         }
     }
     Ok(all)
+}
+
+/// What a time series is to somebody who may not see its buckets, or of whose changes nobody tells.
+#[must_use]
+pub fn hidden_series(namespace: &str) -> Error {
+    let what = "a time series, whose buckets and their changes only the role `backup` sees";
+    Error::new(Kind::Permission, what)
+        .subject(namespace)
+        .hint("leave it out with --ns-exclude, or take the snapshot with that role")
 }
 
 /// One collection, without any documents; none where it is not there.

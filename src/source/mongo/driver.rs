@@ -125,18 +125,28 @@ impl Driver {
         Ok(answer.into_bytes())
     }
 
-    /// Runs a command that answers with a cursor, on the primary or on whichever member the address prefers.
+    /// Runs a command that answers with a cursor, on the primary or on whichever member the address prefers. Where the cursor
+    /// never ends, the server is to wait so long for something new.
     ///
     /// # Errors
     /// Whatever the server says.
-    pub fn cursor(&self, database: &str, command: Vec<u8>, primary: bool) -> Asked<Batches> {
+    pub fn cursor(
+        &self,
+        database: &str,
+        command: Vec<u8>,
+        primary: bool,
+        wait: Option<Duration>,
+    ) -> Asked<Batches> {
         let command = raw(command)?;
         let database = self.db(database);
         let on = self.reads.clone().filter(|_| !primary);
         let on = on.unwrap_or(SelectionCriteria::ReadPreference(ReadPreference::Primary));
-        let action = database
+        let mut action = database
             .run_raw_cursor_command(command)
             .selection_criteria(on);
+        if let Some(wait) = wait {
+            action = action.max_time(wait);
+        }
         match self.runtime.block_on(action.batch()) {
             Ok(own) => Ok(Batches {
                 runtime: self.runtime.clone(),

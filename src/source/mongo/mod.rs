@@ -3,12 +3,14 @@
 pub mod address;
 pub mod answer;
 pub mod catalogue;
+pub mod changes;
 pub mod command;
 #[cfg(feature = "mongodb")]
 mod driver;
 #[cfg(not(feature = "mongodb"))]
 #[path = "no_driver.rs"]
 mod driver;
+pub mod lag;
 pub mod operation;
 pub mod oplog;
 pub mod reading;

@@ -1,5 +1,7 @@
 //! In place of the driver, where the program was built without it.
 
+use std::time::Duration;
+
 use super::server::Asked;
 use crate::error::{Error, Kind, Result};
 
@@ -34,7 +36,7 @@ impl Driver {
     ///
     /// # Errors
     /// None.
-    pub fn cursor(&self, _: &str, _: Vec<u8>, _: bool) -> Asked<Batches> {
+    pub fn cursor(&self, _: &str, _: Vec<u8>, _: bool, _: Option<Duration>) -> Asked<Batches> {
         match *self {}
     }
 

@@ -84,7 +84,11 @@ pub fn time(entry: Document<'_>) -> Result<u64> {
     }
 }
 
-fn timestamp(element: &Element<'_>) -> Result<u64> {
+/// A cluster time.
+///
+/// # Errors
+/// [`Kind::Damage`] where it is none.
+pub(super) fn timestamp(element: &Element<'_>) -> Result<u64> {
     match (element.kind, element.value.first_chunk()) {
         (kind::TIMESTAMP, Some(bytes)) => Ok(u64::from_le_bytes(*bytes)),
         _ => Err(Error::damage("a time that is no timestamp")),

@@ -18,6 +18,9 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Attempts without anything coming of them: about two minutes.
 const ATTEMPTS: u32 = 30;
 
+/// Of documents between two `_id`s.
+const BETWEEN_BYTES: usize = 32 << 20;
+
 /// Which state of the documents is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -164,11 +167,32 @@ pub fn oldest(server: &Server) -> Asked<Position> {
     }
 }
 
-/// The newest such entry, once it is not older than that time.
+/// The time of the newest such entry as the primary tells it to anybody, where the oplog is not ours to read.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn newest_told(server: &Server) -> Asked<Position> {
+    let hello = server.command("admin", Builder::new().int32("hello", 1))?;
+    let time = match hello.inner("lastWrite")? {
+        Some(last) => match last.inner("majorityOpTime")? {
+            Some(entry) => entry.time("ts")?,
+            None => None,
+        },
+        None => None,
+    };
+    Ok(Position::unproven(time.ok_or_else(lacking)?))
+}
+
+/// The newest such entry, by what `newest` says, once it is not older than that time.
 ///
 /// # Errors
 /// Whatever the server says, and where it does not come.
-pub fn settled(server: &Server, time: u64, progress: &dyn Progress) -> Asked<Position> {
+pub fn settled(
+    server: &Server,
+    time: u64,
+    progress: &dyn Progress,
+    newest: fn(&Server) -> Asked<Position>,
+) -> Asked<Position> {
     let mut waited = 0;
     loop {
         let found = newest(server)?;
@@ -390,13 +414,55 @@ fn scan_on(
 
 /// All documents behind that `_id`, of whatever type: a plain `$gt` would stay within one.
 fn behind(of: u8, value: &[u8]) -> Builder {
-    let literal = Builder::new().raw(of, b"$literal", value).finish();
-    let field = Builder::new().string("0", "$_id").finish();
-    let field = Document::whole(&field).ok();
-    let field = field.and_then(|field| field.elements().next()?.ok());
-    let values = field.iter().map(|field| (field.kind, field.value));
-    let values = values.chain([(kind::DOCUMENT, &literal[..])]);
-    Builder::new().document("$expr", Builder::new().array("$gt", values))
+    Builder::new().document("$expr", compared("$gt", of, value))
+}
+
+/// The `_id` against that value.
+fn compared(how: &str, of: u8, value: &[u8]) -> Builder {
+    let operands = Builder::new()
+        .string("0", "$_id")
+        .document("1", Builder::new().raw(of, b"$literal", value));
+    Builder::new().raw(kind::ARRAY, how.as_bytes(), &operands.finish())
+}
+
+/// The documents from one `_id` up to and with another in the server's order, at most so many and about 32 MiB.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn between(
+    server: &Server,
+    of: &Collection,
+    (first, last): (&RawId, &RawId),
+    state: State,
+    most: i32,
+    patience: &mut Patience<'_>,
+) -> Asked<Vec<Vec<u8>>> {
+    let ends = [
+        compared("$gte", first.0, &first.1).finish(),
+        compared("$lte", last.0, &last.1).finish(),
+    ];
+    let ends = ends.iter().map(|end| (kind::DOCUMENT, &end[..]));
+    let command = find(of, state)
+        .document(
+            "filter",
+            Builder::new().document("$expr", Builder::new().array("$and", ends)),
+        )
+        .document("hint", by_id())
+        .int32("limit", most);
+    patience.until(|| {
+        let mut cursor = server.read(of.database(), command.clone())?;
+        let (mut all, mut bytes) = (Vec::new(), 0);
+        while bytes < BETWEEN_BYTES
+            && let Some(batch) = server.next(&mut cursor)?
+        {
+            for document in batch.documents()? {
+                let document = document?.bytes().to_vec();
+                bytes += document.len();
+                all.push(document);
+            }
+        }
+        Ok(all)
+    })
 }
 
 /// The documents of those `_id`s, in no order; none where they are more than one and come to more than `most` bytes. The

@@ -1,11 +1,17 @@
 //! A connection to a MongoDB server: commands and cursors, raw BSON in and out. Nothing is decoded but the few fields that are
 //! looked at, and no answer is trusted to be what was asked for.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::answer::{Answer, Documents};
 use super::command::Builder;
 use super::driver::{Batches, Driver};
 use crate::error::{Error, Kind, Result};
+use crate::pace::Pace;
 
+/// How long the server waits for something new before it answers.
+const AWAITED: Duration = Duration::from_millis(500);
 /// The wire version of MongoDB 6.0.
 const WIRE_VERSION: i64 = 17;
 
@@ -21,6 +27,7 @@ pub mod code {
     pub const DUPLICATE_KEY: i32 = 11_000;
     pub const NAMESPACE_EXISTS: i32 = 48;
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
+    pub const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub const COLLECTION_UUID_MISMATCH: i32 = 361;
 }
@@ -69,6 +76,8 @@ pub enum Topology {
 /// A connection.
 pub struct Server {
     driver: Driver,
+    /// How much is asked of it.
+    pace: Option<Arc<Pace>>,
     /// The address without what is secret in it, for messages.
     address: String,
     database: Option<String>,
@@ -87,6 +96,7 @@ impl Server {
         let (driver, database) = Driver::connect(uri, &address)?;
         let mut server = Self {
             driver,
+            pace: None,
             address,
             // Users are kept there, and addresses name it for their sake.
             database: database.filter(|name| name != "admin"),
@@ -111,6 +121,15 @@ impl Server {
         let version = build.text("version")?.unwrap_or_default();
         server.version = version.chars().take(64).collect();
         Ok(server)
+    }
+
+    /// Asks no more than so many bytes of documents a second of it.
+    #[must_use]
+    pub fn at_rate(self, rate: Option<u64>) -> Self {
+        Self {
+            pace: rate.map(Pace::new),
+            ..self
+        }
     }
 
     /// The address, without what is secret in it.
@@ -159,7 +178,7 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn cursor(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        let batches = self.driver.cursor(database, command.finish(), true);
+        let batches = self.driver.cursor(database, command.finish(), true, None);
         self.named(batches).map(Cursor)
     }
 
@@ -168,7 +187,18 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn read(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        let batches = self.driver.cursor(database, command.finish(), false);
+        let batches = self.driver.cursor(database, command.finish(), false, None);
+        self.named(batches).map(Cursor)
+    }
+
+    /// Runs a command whose cursor never ends, on the primary: where nothing is new, an empty batch comes after half a second.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub fn follow(&self, database: &str, command: Builder) -> Asked<Cursor> {
+        let batches = self
+            .driver
+            .cursor(database, command.finish(), true, Some(AWAITED));
         self.named(batches).map(Cursor)
     }
 
@@ -178,6 +208,9 @@ impl Server {
     /// Whatever the server says.
     pub fn next(&self, cursor: &mut Cursor) -> Asked<Option<Batch>> {
         let next = self.named(self.driver.next(&mut cursor.0))?;
+        if let (Some(pace), Some(answer)) = (&self.pace, &next) {
+            pace.pass(answer.len());
+        }
         Ok(next.map(|answer| Batch(Answer::new(answer))))
     }
 
@@ -219,6 +252,20 @@ impl Batch {
     pub fn read_at(&self) -> Result<Option<u64>> {
         match self.0.inner("cursor")? {
             Some(cursor) => cursor.time("atClusterTime"),
+            None => Ok(None),
+        }
+    }
+
+    /// The token that a change stream goes on behind; none where it is of no change stream.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where the answer is none.
+    pub fn token(&self) -> Result<Option<Vec<u8>>> {
+        match self.0.inner("cursor")? {
+            Some(cursor) => {
+                let token = cursor.inner("postBatchResumeToken")?;
+                Ok(token.map(Answer::into_bytes))
+            }
             None => Ok(None),
         }
     }

@@ -1,0 +1,321 @@
+//! JSON as older scripts left it: an array of records, an object that holds such arrays, or a single record; none of it with
+//! an `_id`. Here it becomes collections of documents.
+//!
+//! | the file | its collections |
+//! |---|---|
+//! | `[{...}, {...}]` | one, named after the file |
+//! | `{"exported_at": ..., "quotes": [{...}], "sessions": {"a1": {...}}}` | one for each array and each object of objects, and one named after the file for what else there is |
+//! | `{"session_id": ..., "messages": [...]}` | one, named after the file, of one record |
+//!
+//! A record becomes the `_id` that it says itself where all of its collection say one by the same name and none says the same
+//! twice; otherwise one that is worked out from its content, so that the same record read twice is the same document.
+
+use serde_json::{Map, Value};
+
+/// Fields by which a record says which it is, the surest first.
+pub const IDENTITIES: [&str; 9] = [
+    "_id",
+    "session_id",
+    "sessionId",
+    "conversation_id",
+    "conversationId",
+    "chat_id",
+    "chatId",
+    "id",
+    "uuid",
+];
+/// How many of them say so beyond doubt: exports have an `id` of their own.
+const SURE: usize = 7;
+/// Arrays that are what a record says, and not records.
+const TALK: [&str; 8] = [
+    "messages",
+    "mensajes",
+    "turns",
+    "history",
+    "historial",
+    "events",
+    "items",
+    "messages_log",
+];
+/// Objects that hold objects that hold arrays.
+const DEPTH_MAX: usize = 4;
+/// The longest name of a collection that is made of a name in a file.
+const NAME_MAX: usize = 120;
+
+/// Records of one collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Records {
+    /// Its name.
+    pub name: String,
+    /// Documents, each with an `_id`.
+    pub documents: Vec<Value>,
+}
+
+/// What a file of these values holds, `stem` being its name without endings; in the order in which it stands there.
+#[must_use]
+pub fn collections(values: Vec<Value>, stem: &str) -> Vec<Records> {
+    let stem = name(stem);
+    let mut all = Vec::new();
+    for value in values {
+        match value {
+            Value::Array(own) => gather(&mut all, &stem, own),
+            Value::Object(own) => object(&mut all, &stem, own),
+            _ => {}
+        }
+    }
+    for own in &mut all {
+        own.documents = identified(std::mem::take(&mut own.documents));
+    }
+    all
+}
+
+fn object(all: &mut Vec<Records>, stem: &str, own: Map<String, Value>) {
+    if is_record(&own) {
+        return gather(all, stem, vec![Value::Object(own)]);
+    }
+    let before = all.len();
+    let rest = divided(all, "", own, DEPTH_MAX);
+    // An export of nothing but numbers and words is a record of its own, too.
+    if !rest.is_empty() || all.len() == before {
+        gather(all, stem, vec![Value::Object(rest)]);
+    }
+}
+
+/// Whether an object is one record, and no container of records.
+fn is_record(own: &Map<String, Value>) -> bool {
+    let says = |names: &[&str]| names.iter().any(|name| own.contains_key(*name));
+    let (sure, perhaps) = IDENTITIES.split_at(SURE);
+    let others = own
+        .iter()
+        .any(|(key, value)| !TALK.contains(&key.as_str()) && holds_records(value));
+    says(sure) || (!others && (says(perhaps) || says(&TALK)))
+}
+
+fn holds_records(value: &Value) -> bool {
+    match value {
+        Value::Array(own) => !own.is_empty() && own.iter().all(Value::is_object),
+        Value::Object(own) => !own.is_empty() && own.values().all(Value::is_object),
+        _ => false,
+    }
+}
+
+/// Takes the collections out of a container; what is left of it.
+fn divided(
+    all: &mut Vec<Records>,
+    above: &str,
+    own: Map<String, Value>,
+    depth: usize,
+) -> Map<String, Value> {
+    let mut rest = Map::new();
+    for (key, value) in own {
+        let path = match above {
+            "" => key.clone(),
+            above => format!("{above}.{key}"),
+        };
+        match value {
+            Value::Array(own) if holds_records(&Value::Array(own.clone())) => {
+                gather(all, &name(&path), own);
+            }
+            Value::Object(own) if !own.is_empty() && own.values().all(Value::is_object) => {
+                let named = own.into_iter().map(|(key, value)| match value {
+                    Value::Object(value) => with_id(Value::String(key), value),
+                    value => value,
+                });
+                gather(all, &name(&path), named.collect());
+            }
+            Value::Object(own) if depth > 0 && own.values().any(holds_records) => {
+                let left = divided(all, &path, own, depth - 1);
+                if !left.is_empty() {
+                    rest.insert(key, Value::Object(left));
+                }
+            }
+            value => drop(rest.insert(key, value)),
+        }
+    }
+    rest
+}
+
+fn gather(all: &mut Vec<Records>, name: &str, values: Vec<Value>) {
+    // What is no object can be no document, but must not be lost either.
+    let document = |value| match value {
+        Value::Object(_) => value,
+        value => Value::Object(Map::from_iter([("value".to_owned(), value)])),
+    };
+    let documents = values.into_iter().map(document);
+    match all.iter_mut().find(|own| own.name == name) {
+        Some(own) => own.documents.extend(documents),
+        None => all.push(Records {
+            name: name.to_owned(),
+            documents: documents.collect(),
+        }),
+    }
+}
+
+/// A name as a collection may have it.
+fn name(text: &str) -> String {
+    let plain = |c: char| match c {
+        '$' | '\0' => '_',
+        c => c,
+    };
+    let mut own: String = text.chars().map(plain).collect();
+    while own.len() > NAME_MAX {
+        own.pop();
+    }
+    let own = own.trim_matches('.');
+    match own {
+        "" => "records".into(),
+        own if own.starts_with("system.") => format!("_{own}"),
+        own => own.to_owned(),
+    }
+}
+
+/// The record with that `_id` before all else, unless it has one.
+fn with_id(id: Value, record: Map<String, Value>) -> Value {
+    let mut own = Map::new();
+    if !record.contains_key("_id") {
+        own.insert("_id".into(), id);
+    }
+    own.extend(record);
+    Value::Object(own)
+}
+
+/// All of them with an `_id`.
+fn identified(documents: Vec<Value>) -> Vec<Value> {
+    let says = |name: &str| {
+        let mut all = std::collections::HashSet::new();
+        documents.iter().all(|own| match own.get(name) {
+            Some(id @ (Value::String(_) | Value::Number(_))) => all.insert(id.to_string()),
+            _ => false,
+        })
+    };
+    let named = IDENTITIES[1..].iter().copied().find(|name| says(name));
+    documents
+        .into_iter()
+        .map(|own| {
+            let Value::Object(own) = own else {
+                return own;
+            };
+            let id = named.and_then(|name| own.get(name).cloned());
+            let id = id.unwrap_or_else(|| {
+                let hash = blake3::hash(Value::Object(own.clone()).to_string().as_bytes());
+                let hex = hash.to_hex();
+                Value::Object(Map::from_iter([("$oid".to_owned(), hex[..24].into())]))
+            });
+            with_id(id, own)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    /// Names, and the `_id`s of each.
+    fn found(value: Value) -> Vec<(String, Vec<String>)> {
+        let ids = |own: Records| {
+            let ids = own.documents.iter().map(|own| match &own["_id"] {
+                Value::Object(own) => {
+                    assert_eq!(own["$oid"].as_str().unwrap().len(), 24);
+                    "hash".to_owned()
+                }
+                id => id.to_string(),
+            });
+            (own.name.clone(), ids.collect())
+        };
+        let values = vec![value];
+        collections(values, "file").into_iter().map(ids).collect()
+    }
+
+    fn of(all: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+        let own = |(name, ids): &(&str, &[&str])| {
+            let ids = ids.iter().map(|id| (*id).to_owned());
+            ((*name).to_owned(), ids.collect())
+        };
+        all.iter().map(own).collect()
+    }
+
+    #[test]
+    fn arrays_are_collections_named_after_the_file() {
+        let talks = json!([{"session_id": "a", "n": 1}, {"session_id": "b"}]);
+        assert_eq!(found(talks), of(&[("file", &["\"a\"", "\"b\""])]));
+        // One that is said twice says nothing; nor does one that some do not say.
+        let lines = json!([{"session_id": "a", "id": 1}, {"session_id": "a", "id": 2}]);
+        assert_eq!(found(lines), of(&[("file", &["1", "2"])]));
+        let none = json!([{"id": 1}, {"text": "x"}]);
+        assert_eq!(found(none), of(&[("file", &["hash", "hash"])]));
+        let own = json!([{"_id": 7, "id": 1}, {"id": 2}]);
+        assert_eq!(found(own), of(&[("file", &["7", "2"])]));
+        assert_eq!(found(json!([])), of(&[("file", &[])]));
+        assert_eq!(found(json!("words")), of(&[]));
+    }
+
+    #[test]
+    fn containers_are_divided_and_nothing_of_them_is_lost() {
+        let export = json!({
+            "exported_at": "2025-10-11T14:30:00",
+            "conversations": [{"session_id": "a", "messages": [{"role": "user"}]}],
+            "data": { "quotes": [{"id": 5}], "version": 2 },
+            "sessions": { "x": {"phone": "1"}, "y": {"phone": "2"} },
+            "empty": [],
+            "words": ["a", "b"],
+        });
+        let all = collections(vec![export], "backup");
+        let names: Vec<&str> = all.iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["conversations", "data.quotes", "sessions", "backup"]
+        );
+        assert_eq!(all[2].documents[0]["_id"], "x");
+        let mut rest = all[3].documents[0].clone();
+        rest.as_object_mut().unwrap().remove("_id");
+        let expected = json!({
+            "exported_at": "2025-10-11T14:30:00",
+            "data": { "version": 2 },
+            "empty": [],
+            "words": ["a", "b"],
+        });
+        assert_eq!(rest, expected);
+        // An export may have an `id` of its own.
+        let export = json!({"id": "backup-1", "quotes": [{"id": 5}]});
+        assert_eq!(
+            found(export),
+            of(&[("quotes", &["5"]), ("file", &["\"backup-1\""])])
+        );
+    }
+
+    #[test]
+    fn single_records_stay_whole() {
+        for (record, id) in [
+            (json!({"session_id": "a", "quotes": [{"id": 1}]}), "\"a\""),
+            (json!({"id": 3, "messages": [{"text": "x"}]}), "3"),
+            (json!({"messages": [{"text": "x"}]}), "hash"),
+            (json!({"total": 3}), "hash"),
+        ] {
+            assert_eq!(found(record), of(&[("file", &[id])]));
+        }
+    }
+
+    #[test]
+    fn the_same_record_is_the_same_document() {
+        let once = collections(vec![json!([{"a": 1}])], "x");
+        let again = collections(vec![json!([{"b": 0}, {"a": 1}])], "y");
+        assert_eq!(once[0].documents[0], again[0].documents[1]);
+        assert_eq!(once[0].documents[0].as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn names_are_such_as_a_collection_may_have() {
+        for (text, own) in [
+            ("quotes", "quotes"),
+            ("$a.b", "_a.b"),
+            ("..", "records"),
+            ("system.users", "_system.users"),
+        ] {
+            assert_eq!(name(text), own);
+        }
+        assert_eq!(name(&"\u{e4}".repeat(200)).len(), NAME_MAX);
+    }
+}
