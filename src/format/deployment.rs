@@ -39,6 +39,29 @@ pub struct Deployment {
     pub extensions: Vec<Extension>,
 }
 
+/// The extension of a deployment that repair took again without what was lost of it.
+const DAMAGED: u32 = 1;
+
+impl Deployment {
+    /// Whether something of it was lost, so that nothing recorded can be done to it.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.extensions.iter().any(|own| own.tag == DAMAGED)
+    }
+
+    /// Notes that something of it was lost.
+    pub fn set_damaged(&mut self) {
+        if !self.is_damaged() {
+            self.extensions.push(Extension {
+                tag: DAMAGED,
+                critical: false,
+                body: Vec::new(),
+            });
+            self.extensions.sort_by_key(|own| own.tag);
+        }
+    }
+}
+
 /// Which time a snapshot of a deployment shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {

@@ -28,6 +28,8 @@ use crate::source::dump::nested;
 pub use crate::source::dump::stated::Basis;
 use crate::source::dump::stated::stated;
 
+/// Files that were left and are named.
+const LEFT_MAX: usize = 1000;
 /// The tag of imported snapshots.
 pub const TAG: &str = "import";
 /// Folders below one that was named.
@@ -105,8 +107,10 @@ pub struct Imported {
     pub time: Nanos,
     /// Where it states it.
     pub basis: Basis,
-    /// Its collections, and how many records each holds.
+    /// Its collections, and how many records each holds; none where it could not be understood.
     pub records: Vec<(String, u64)>,
+    /// When it was last changed.
+    changed: Nanos,
     /// What became of it.
     pub became: Became,
 }
@@ -116,8 +120,10 @@ pub struct Imported {
 pub struct ImportSummary {
     /// Files with records, oldest first.
     pub files: Vec<Imported>,
-    /// JSON files that were looked into and left, for they hold no records.
-    pub left: u64,
+    /// JSON files that were looked into and left, for they hold no records; the first of them by name.
+    pub left: Vec<PathBuf>,
+    /// All of them.
+    pub left_count: u64,
     /// What could not be read or stored.
     pub problems: Vec<Error>,
 }
@@ -145,33 +151,44 @@ pub fn run(
             false => search.file(path, true)?,
         }
     }
-    let mut summary = search.summary;
-    summary
-        .files
-        .sort_by(|left, right| (left.time, &left.path).cmp(&(right.time, &right.path)));
-    summary
-        .files
-        .dedup_by(|left, right| left.path == right.path);
+    let mut files = std::mem::take(&mut search.summary.files);
+    files.sort_by(|left, right| (left.time, &left.path).cmp(&(right.time, &right.path)));
+    files.dedup_by(|left, right| left.path == right.path);
     let (known, _) = select::list_readable(repository, &Filter::default())?;
-    let mut files = Vec::new();
-    for mut file in std::mem::take(&mut summary.files) {
+    for mut file in files {
         progress.go_on()?;
         if let Some(id) = already(repository, &known, &file, &options.host) {
             file.became = Became::Already(id);
         } else if !options.dry_run {
             match take(repository, options, &file, progress) {
-                Ok(id) => file.became = Became::Snapshot(id),
-                Err(error) if error.kind() == Kind::Interrupted => return Err(error),
-                Err(error) => {
-                    summary.problems.push(error);
-                    continue;
+                Ok((id, problem)) => {
+                    file.became = Became::Snapshot(id);
+                    search.summary.problems.extend(problem);
                 }
+                Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                Err(error) => search.problem(error.or_subject(|| shown(&file.path))),
+            }
+            if !is_as_it_was(&file) {
+                search.problem(
+                    Error::new(Kind::Failed, "it changed while it was imported")
+                        .subject(shown(&file.path))
+                        .hint("import it again"),
+                );
             }
         }
-        files.push(file);
+        search.summary.files.push(file);
     }
-    summary.files = files;
-    Ok(summary)
+    Ok(search.summary)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Whether a file is still the one that was looked into.
+fn is_as_it_was(file: &Imported) -> bool {
+    let meta = fs::metadata(&file.path);
+    meta.is_ok_and(|meta| (meta.len(), modified(&meta)) == (file.size, file.changed))
 }
 
 /// The snapshot that this file became before.
@@ -182,27 +199,26 @@ fn already(
     host: &str,
 ) -> Option<SnapshotId> {
     let path = file.path.as_os_str().as_bytes();
-    let meta = fs::metadata(&file.path).ok()?;
-    let changed = modified(&meta);
     let own = known.iter().filter(|own| {
         own.host == host && own.time == file.time && own.paths.iter().any(|own| own.0 == path)
     });
     let mut own = own.filter(|own| {
         let listed = repository.find(own, path);
         listed.is_ok_and(|listed| match listed.entry.node {
-            Node::File { size, .. } => size == meta.len() && listed.entry.mtime == changed,
+            Node::File { size, .. } => size == file.size && listed.entry.mtime == file.changed,
             _ => false,
         })
     });
     own.next().map(|own| own.id)
 }
 
+/// The snapshot that it became, and what was not well with it, which was told.
 fn take(
     repository: &Repository,
     options: &ImportOptions,
     file: &Imported,
     progress: &dyn Progress,
-) -> Result<SnapshotId> {
+) -> Result<(SnapshotId, Option<Error>)> {
     let mut tags = options.tags.clone();
     tags.push(TAG.to_owned());
     let options = SnapshotOptions {
@@ -225,13 +241,12 @@ fn take(
         no_dumps: false,
     };
     let summary = snapshot::run(repository, &options, progress)?;
-    match (summary.id, summary.problems.first()) {
-        (Some(id), None) => Ok(id),
-        (_, problem) => {
-            let what = problem.map_or("it could not be stored", |own| own.what.as_str());
-            Err(Error::new(Kind::Failed, what).subject(file.path.display().to_string()))
-        }
-    }
+    let problem = summary.problems.first();
+    let problem = problem.map(|own| Error::new(Kind::Failed, &own.what).subject(shown(&file.path)));
+    let id = summary
+        .id
+        .ok_or_else(|| Error::new(Kind::Failed, "it could not be stored"))?;
+    Ok((id, problem))
 }
 
 struct Search<'s> {
@@ -277,51 +292,72 @@ impl Search<'_> {
         self.progress.go_on()?;
         self.progress.current(path.as_os_str().as_bytes());
         match self.look(path, named) {
-            Ok(Some(file)) => self.summary.files.push(file),
-            Ok(None) => self.summary.left += 1,
+            Ok(Some((file, problem))) => {
+                self.summary.files.push(file);
+                if let Some(problem) = problem {
+                    self.problem(problem);
+                }
+            }
+            Ok(None) => {
+                self.summary.left_count += 1;
+                if self.summary.left.len() < LEFT_MAX {
+                    self.summary.left.push(path.to_owned());
+                }
+            }
             Err(error) => self.problem(error),
         }
         Ok(())
     }
 
-    fn look(&self, path: &Path, named: bool) -> Result<Option<Imported>> {
+    /// What a file is, if it holds records; one that says by its name that it does is taken even if it cannot be understood.
+    fn look(&self, path: &Path, named: bool) -> Result<Option<(Imported, Option<Error>)>> {
         let own = fs::canonicalize(path).map_err(|error| Error::io("read", path, error))?;
         let meta = fs::metadata(&own).map_err(|error| Error::io("read", path, error))?;
-        let wrong = |kind, what: &str| Error::new(kind, what).subject(path.display().to_string());
+        let meant = named || is_named(path);
         let text = read(&own)?;
-        if text.len() as u64 > NESTED_MAX {
-            return Err(wrong(Kind::Limit, "more than 256 MiB of JSON")
-                .hint("put it into a snapshot like any file"));
-        }
-        let values = match values(&text) {
-            Ok(values) => values,
-            Err(_) if !named && !is_named(path) => return Ok(None),
-            Err(error) => return Err(error.subject(path.display().to_string())),
+        let values = match text.len() as u64 > NESTED_MAX {
+            true => Err(Error::new(Kind::Limit, "more than 64 MiB of JSON")),
+            false => values(&text),
         };
+        let (values, problem) = match values {
+            Ok(values) => (values, None),
+            Err(_) if !meant => return Ok(None),
+            Err(error) => {
+                let told = Error::new(error.kind(), error.to_string()).subject(shown(path));
+                (
+                    Vec::new(),
+                    Some(told.hint("it is stored as it is, without records")),
+                )
+            }
+        };
+        let changed = modified(&meta);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let time = stated(&values, &name, self.now, &TimeZone::system());
-        let is_some = is_named(path) || values.iter().any(|value| has_records(value, 3));
+        let time = stated(&values, &name, changed.min(self.now), &TimeZone::system());
+        let is_some =
+            is_named(path) || are_records(&values) || values.iter().any(|own| holds(own, 3));
         let all = nested::collections(values, &stem(path).unwrap_or_default());
         let records: Vec<(String, u64)> = all
             .into_iter()
             .map(|own| (own.name, own.documents.len() as u64))
             .filter(|(_, count)| *count > 0)
             .collect();
-        if records.is_empty() && named {
-            return Err(wrong(Kind::Usage, "no records in it"));
+        if records.is_empty() && named && problem.is_none() {
+            return Err(Error::new(Kind::Usage, "no records in it").subject(shown(path)));
         }
-        if records.is_empty() || !(named || is_some) {
+        if (records.is_empty() && problem.is_none()) || !(named || is_some) {
             return Ok(None);
         }
-        let (time, basis) = time.unwrap_or((modified(&meta), Basis::Modified));
-        Ok(Some(Imported {
+        let (time, basis) = time.unwrap_or((changed.min(self.now), Basis::Modified));
+        let file = Imported {
             path: own,
             size: meta.len(),
+            changed,
             time,
             basis,
             records,
             became: Became::Nothing,
-        }))
+        };
+        Ok(Some((file, problem)))
     }
 }
 
@@ -352,11 +388,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// The name of a JSON file without its endings; none for other files.
 fn stem(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?;
-    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    let name = path.file_name()?.to_string_lossy();
+    let lower = name.to_ascii_lowercase();
+    let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
     let ends = [".json", ".jsonl", ".ndjson"];
     let own = ends.iter().find_map(|end| plain.strip_suffix(end))?;
-    Some(own.to_owned())
+    Some(name.get(..own.len())?.to_owned())
 }
 
 /// Whether its name says what it is.
@@ -366,23 +403,33 @@ fn is_named(path: &Path) -> bool {
     NAMES.iter().any(|word| name.contains(word))
 }
 
-/// Whether there are records that say which they are, or when they were.
-fn has_records(value: &Value, depth: usize) -> bool {
+/// Whether there are records in it, at most so deep, or it is one.
+fn holds(value: &Value, depth: usize) -> bool {
     match value {
-        Value::Array(own) => {
-            let one = |own: &Value| {
-                let mut names = nested::IDENTITIES.iter().chain(&TIMES);
-                names.any(|name| own.get(name).is_some())
-            };
-            !own.is_empty() && own.iter().all(|own| own.is_object() && one(own))
-        }
-        Value::Object(own) if depth > 0 => {
-            let mut sure = nested::IDENTITIES.iter().take(7);
-            sure.any(|name| own.contains_key(*name))
-                || own.values().any(|value| has_records(value, depth - 1))
+        Value::Array(own) => are_records(own),
+        Value::Object(own) => {
+            is_one(value, &nested::IDENTITIES[..7])
+                || are_records(own.values())
+                || (depth > 0 && own.values().any(|value| holds(value, depth - 1)))
         }
         _ => false,
     }
+}
+
+/// Whether most of them say which they are, or when they were.
+fn are_records<'v>(all: impl IntoIterator<Item = &'v Value>) -> bool {
+    let (mut records, mut others) = (0usize, 0usize);
+    for own in all {
+        match is_one(own, &nested::IDENTITIES) || is_one(own, &TIMES) {
+            true => records += 1,
+            false => others += 1,
+        }
+    }
+    records > others
+}
+
+fn is_one(value: &Value, names: &[&str]) -> bool {
+    names.iter().any(|name| value.get(name).is_some())
 }
 
 #[cfg(test)]
@@ -395,6 +442,7 @@ mod tests {
             ("/a/conversations_2025.json", Some("conversations_2025")),
             ("quotes.json.gz", Some("quotes")),
             ("lines.ndjson", Some("lines")),
+            ("Chats.JSON", Some("Chats")),
             ("a.bson", None),
             ("json", None),
         ] {
@@ -404,15 +452,18 @@ mod tests {
         assert!(!is_named(Path::new("/backup/package.json")));
         for (text, some) in [
             (r#"[{"session_id": 1}, {"id": 2}]"#, true),
+            (r#"[{"session_id": 1}, {"id": 1}, {"name": 2}]"#, true),
             (r#"[{"session_id": 1}, {"name": 2}]"#, false),
             (r#"{"data": {"list": [{"timestamp": 1}]}}"#, true),
+            (r#"{"sessions": {"a1": {"created_at": 1}}}"#, true),
             (r#"{"conversation_id": "x", "text": ""}"#, true),
             (r#"{"name": "left-pad", "id": 7, "files": ["a"]}"#, false),
             (r#"{"references": [{"path": "../a"}]}"#, false),
+            (r#"{"dependencies": {"a": {"version": "1"}}}"#, false),
             ("[]", false),
         ] {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
-            assert_eq!(has_records(&value, 3), some, "{text}");
+            assert_eq!(holds(&value, 3), some, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::select::{self, Filter};
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
-use crate::format::deployment::{Moment, Position};
+use crate::format::deployment::{Deployment, Moment, Position};
 use crate::format::slice::Slice;
 use crate::format::snapshot::{Counters, Features, Snapshot, SnapshotKind, SourceRecord, State};
 use crate::id::SnapshotId;
@@ -74,7 +74,8 @@ pub(super) fn shown(snapshot: &Snapshot) -> Option<(SetName, Position)> {
 pub fn recorded(snapshots: &[Snapshot]) -> BTreeMap<SetName, Recorded> {
     let mut all: BTreeMap<SetName, Recorded> = BTreeMap::new();
     for snapshot in snapshots {
-        if let Some((name, at)) = shown(snapshot) {
+        let damaged = snapshot.deployments().any(Deployment::is_damaged);
+        if let (false, Some((name, at))) = (damaged, shown(snapshot)) {
             all.entry(name).or_default().moments.push((at, snapshot.id));
         }
         for slice in snapshot.slices() {

@@ -2,6 +2,7 @@
 
 use super::documents::only;
 use super::recorded;
+use super::select::Filter;
 use super::undump::undump;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
@@ -151,6 +152,15 @@ fn undo_of(snapshot: &Snapshot) -> Result<&Undo> {
     })
 }
 
+/// The snapshot that was restored, or what repair made of it.
+fn restored(repository: &Repository, id: &SnapshotId) -> Result<Snapshot> {
+    let (living, _) = super::select::list_readable(repository, &Filter::default())?;
+    match living.into_iter().find(|own| own.original() == Some(*id)) {
+        Some(replaced) => Ok(replaced),
+        None => repository.snapshot(id),
+    }
+}
+
 /// Puts back what the restore changed that `snapshot` was kept before.
 ///
 /// # Errors
@@ -166,7 +176,12 @@ pub fn run(
     let clock = &repository.environment().clock;
     let begun = clock.elapsed();
     let undo = undo_of(snapshot)?;
-    let mut source = repository.snapshot(&undo.source).map_err(|error| {
+    if snapshot.original().is_some() {
+        progress.note(
+            "a part of what was kept before the restore is lost: those documents stay as the restore made them",
+        );
+    }
+    let mut source = restored(repository, &undo.source).map_err(|error| {
         error.hint("without the snapshot that was restored nobody can tell what the restore wrote from what came since")
     })?;
     if let Some(at) = undo.at {

@@ -149,8 +149,8 @@ pub struct DeploymentSummary {
     pub documents_read: u64,
     /// Since when any moment can be had back by what was kept of the oplog.
     pub recorded: Option<Position>,
-    /// Documents that were taken over unread and compared with the server.
-    pub scrubbed: u64,
+    /// Documents that were taken over unread and compared with the server; none where that was not asked for.
+    pub scrubbed: Option<u64>,
     /// Of them, those that differed though nothing told of it; their collections were read anew.
     pub scrub_differences: u64,
 }
@@ -285,7 +285,7 @@ fn attempt(
             },
             progress,
         )?;
-        whole.deployment(server, taken);
+        whole.deployment(server, taken, options.reading.scrub_sample > 0);
     }
     let Whole {
         sources,
@@ -476,7 +476,7 @@ impl Whole {
         });
     }
 
-    fn deployment(&mut self, server: &Server, taken: TakenDeployment) {
+    fn deployment(&mut self, server: &Server, taken: TakenDeployment, scrub: bool) {
         let TakenDeployment {
             deployment,
             counters,
@@ -509,7 +509,7 @@ impl Whole {
             collections_read,
             documents_read,
             recorded: slice.as_ref().map(|slice| slice.from),
-            scrubbed,
+            scrubbed: scrub.then_some(scrubbed),
             scrub_differences,
         });
         self.sources.push(SourceRecord::Mongo(Box::new(deployment)));

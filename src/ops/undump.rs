@@ -18,6 +18,7 @@ use crate::format::entry::{Directory, Node};
 use crate::format::extended_json;
 use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::id::from_hex;
+use crate::limits::DOCUMENT_BYTES_MAX;
 use crate::progress::Progress;
 use crate::repository::{Listed, Repository};
 use crate::source::dump::archive::{self, Event};
@@ -33,7 +34,9 @@ const METADATA: &str = ".metadata.json";
 /// The longest such file.
 const METADATA_MAX: u64 = 64 << 20;
 /// The longest file without `_id`s: it is held in memory whole.
-pub(super) const NESTED_MAX: u64 = 256 << 20;
+pub(super) const NESTED_MAX: u64 = 64 << 20;
+/// About how many values may be in it: each takes some hundred bytes.
+const VALUES_MAX: usize = 2_000_000;
 
 /// The snapshot with the collections of the dump at `path` in the place of all that it holds. It can be read like any other,
 /// by this process alone.
@@ -51,6 +54,7 @@ pub fn undump(
     let mut dump = Dump {
         held: Held::new(repository, progress),
         beside: false,
+        nested: Nested::InFolder(0),
         repository,
         progress,
     };
@@ -69,8 +73,16 @@ pub fn undump(
         Node::Directory(directory) => {
             dump.folder(above(1).unwrap_or_default(), directory, path, DEPTH_MAX)?;
         }
-        Node::File { .. } => dump.file(above(2).unwrap_or_default(), &listed, path)?,
+        Node::File { .. } => {
+            dump.nested = Nested::Itself;
+            dump.file(above(2).unwrap_or_default(), &listed, path)?;
+        }
         _ => {}
+    }
+    if let Nested::InFolder(left @ 1..) = dump.nested {
+        progress.note(&format!(
+            "{left} JSON files without _ids are left aside: name one of them with --dump to see its records"
+        ));
     }
     let deployment = dump.held.deployment(snapshot.time)?.ok_or_else(|| {
         Error::new(Kind::NotFound, "no dump of a database")
@@ -89,8 +101,17 @@ struct Dump<'d> {
     held: Held<'d>,
     /// Whether files are read that lie beside the folders of databases.
     beside: bool,
+    nested: Nested,
     repository: &'d Repository,
     progress: &'d dyn Progress,
+}
+
+/// What becomes of JSON without `_id`s: beside a dump may stand anything.
+enum Nested {
+    /// It was named itself, and is divided.
+    Itself,
+    /// So many were left aside.
+    InFolder(u64),
 }
 
 /// What a file of a dump is by its name.
@@ -239,6 +260,10 @@ impl Dump<'_> {
             ));
         }
         let is_nested = !metadata && layout.is_some_and(Layout::is_json) && !begins_with_id(&begin);
+        if let (true, Nested::InFolder(left)) = (is_nested, &mut self.nested) {
+            *left += 1;
+            return Ok(());
+        }
         if (layout.is_some_and(|layout| layout != Layout::Archive) || documents) && !is_nested {
             // What mongodump writes beside the folders of databases.
             let strange = match &own {
@@ -396,7 +421,13 @@ impl Dump<'_> {
             let mut gathered = Gathered::new(self.repository, false);
             for document in own.documents {
                 self.progress.go_on()?;
-                gathered.push(&extended_json::to_bson(document)?)?;
+                let bytes = extended_json::to_bson(document)?;
+                if bytes.len() <= DOCUMENT_BYTES_MAX {
+                    gathered.push(&bytes)?;
+                } else {
+                    let what = format!("{}: a record of more than 16 MiB is left out", own.name);
+                    self.progress.note(&what);
+                }
             }
             self.held
                 .put(&format!("{database}.{}", own.name), gathered)?;
@@ -453,6 +484,14 @@ fn begins_with_id(bytes: &[u8]) -> bool {
 
 /// The values of a JSON text, one behind the other.
 pub(super) fn values(text: &[u8]) -> Result<Vec<Value>> {
+    // What some programs begin a text with.
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    if memchr::memchr_iter(b',', text).count() > VALUES_MAX {
+        return Err(Error::new(
+            Kind::Limit,
+            "too many values for a file without _ids",
+        ));
+    }
     let all = serde_json::Deserializer::from_slice(text).into_iter();
     all.collect::<std::result::Result<_, _>>().map_err(no_json)
 }

@@ -1,16 +1,18 @@
 //! What is left of a MongoDB deployment: its collections without the documents that are lost, every loss counted by its
 //! collection.
 //!
-//! A collection that lost something has no id of the server's any more and its moment no proof: so the next snapshot takes
-//! nothing over from it, but reads it anew, and no recorded oplog is done to it, which would need what is lost.
+//! Where a newer version of a document is lost, an older one shows: which documents these are nobody can tell any more, and to
+//! leave out all that may be some would cost hundreds of good ones for each. So it is said, here and to whoever reads it.
+//! A collection that lost something has no id of the server's any more: so the next snapshot takes nothing over from it, but
+//! reads it anew. The deployment is marked, and no recorded oplog is done to it, which would need what is lost.
 
 use super::remains::{Account, Remains, or_lost};
 use crate::chunk::Cutter;
 use crate::error::{Kind, Result};
 use crate::format::bson::Document;
-use crate::format::deployment::{CataloguePage, Collection, Deployment, Moment, Position};
+use crate::format::deployment::{CataloguePage, Collection, Deployment};
 use crate::format::entry::{PageRef, Piece};
-use crate::format::run::{Run, RunPage, Sorted};
+use crate::format::run::{Run, RunChild, RunPage, Sorted};
 use crate::format::slice::Slice;
 use crate::format::undo::Undo;
 use crate::repository::Session;
@@ -129,7 +131,7 @@ impl Remains<'_> {
         let lost = of.collections.saturating_sub(collections.len() as u64);
         if lost > 0 {
             let what = format!("{lost} of its {} collections are lost", of.collections);
-            account.lose(b"mongodb", &what);
+            account.lose_many(b"mongodb", &what, lost);
         }
         let mut damaged = lost > 0;
         for own in &mut collections {
@@ -157,17 +159,17 @@ impl Remains<'_> {
         };
         let counted = |own: &Collection| own.documents.unwrap_or_else(|| most(own));
         let documents = collections.iter().map(counted).sum();
-        Ok(Deployment {
-            moment: match of.moment {
-                Moment::At(at) if damaged => Moment::At(Position::unproven(at.time)),
-                moment => moment,
-            },
+        let mut left = Deployment {
             collections: collections.len() as u64,
             catalogue: store_catalogue(putter, collections)?,
             documents,
             bytes,
             ..of.clone()
-        })
+        };
+        if damaged {
+            left.set_damaged();
+        }
+        Ok(left)
     }
 
     /// Takes what is left of an undo record again.
@@ -200,11 +202,11 @@ impl Remains<'_> {
         for (sorted, what) in [
             (
                 &mut left.documents,
-                "documents are lost; older versions of them are shown, where there are some",
+                "documents, or newer versions of some, are lost",
             ),
             (
                 &mut left.deleted,
-                "deletions are lost; what was deleted may be there again",
+                "notes of documents that went are lost: they may show again",
             ),
         ] {
             let Some(own) = *sorted else {
@@ -213,22 +215,69 @@ impl Remains<'_> {
             if self.sorted_is_whole(&own)? {
                 continue;
             }
-            let repository = self.repository();
-            let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
-            let mut builder = RunBuilder::new(&cutter);
-            let mut stored = repository
-                .stored_documents(Some(&own))
-                .passing_over_errors();
-            for document in stored.by_ref() {
-                self.go_on()?;
-                session.renew_when_due(repository)?;
-                let document = document?;
-                builder.push(putter, document.key, Document::whole(&document.bytes)?)?;
-            }
-            let lost = stored.lost();
-            account.lose(namespace.as_bytes(), &format!("{lost} {what}"));
-            *sorted = builder.finish(putter)?;
+            let (taken, lost) = self.take_sorted(putter, session, &own)?;
+            account.lose_many(namespace.as_bytes(), &format!("{lost} {what}"), lost);
+            *sorted = taken;
         }
         Ok(left)
+    }
+
+    /// Takes the leaves that are there; how many documents were in the others.
+    fn take_sorted(
+        &self,
+        putter: &mut Putter<'_>,
+        session: &Session,
+        of: &Sorted,
+    ) -> Result<(Option<Sorted>, u64)> {
+        let repository = self.repository();
+        let cutter = Cutter::new(repository.config().chunking, repository.keys().gear());
+        let mut builder = RunBuilder::new(&cutter);
+        let mut lost = 0u64;
+        let mut pages = vec![(of.root, of.documents)];
+        while let Some((page, documents)) = pages.pop() {
+            self.go_on()?;
+            session.renew_when_due(repository)?;
+            match repository.run_page(page) {
+                Ok(RunPage::Leaf { leaves, .. }) => {
+                    for leaf in &leaves {
+                        let mut chunks = leaf.content.iter().filter_map(Piece::chunk);
+                        let mut there = true;
+                        while let (true, Some((id, len))) = (there, chunks.next()) {
+                            there = self.stands(&id, len)?;
+                        }
+                        if !there {
+                            lost = lost.saturating_add(leaf.documents.into());
+                            continue;
+                        }
+                        // What is there and cannot be read is damage that nobody has looked for: it would be taken for stored.
+                        let stored = repository.leaf(leaf).map_err(|error| {
+                            error.hint("`duramen repair --read-data` looks for all of it")
+                        })?;
+                        for own in stored {
+                            if builder.may_follow(&own.key) {
+                                builder.push(putter, own.key, Document::whole(&own.bytes)?)?;
+                            } else {
+                                lost = lost.saturating_add(1);
+                            }
+                        }
+                    }
+                }
+                Ok(RunPage::Branch { children, .. }) => {
+                    let below = |child: &RunChild| {
+                        let page = PageRef {
+                            id: child.id,
+                            depth: page.depth - 1,
+                        };
+                        (page, child.documents)
+                    };
+                    pages.extend(children.iter().rev().map(below));
+                }
+                Err(error) if error.kind() == Kind::Damage => {
+                    lost = lost.saturating_add(documents);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((builder.finish(putter)?, lost))
     }
 }

@@ -82,7 +82,7 @@ impl Lines {
 pub struct Replaced {
     /// The damaged snapshot.
     pub original: SnapshotId,
-    /// The one that stands for it; none in a dry run.
+    /// The one that stands for it; none in a dry run, and where nothing of it is left.
     pub replacement: Option<SnapshotId>,
     /// The first paths that are lost, with what of each.
     pub lost: Vec<Problem>,

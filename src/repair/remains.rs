@@ -56,7 +56,12 @@ pub struct Account {
 impl Account {
     /// Counts a loss, and lists it where there is room: the record has a maximum.
     pub(super) fn lose(&mut self, path: &[u8], what: &str) {
-        self.lost_count += 1;
+        self.lose_many(path, what, 1);
+    }
+
+    /// Counts so many losses, and lists them as one.
+    pub(super) fn lose_many(&mut self, path: &[u8], what: &str, count: u64) {
+        self.lost_count = self.lost_count.saturating_add(count);
         self.lost_bytes += path.len() + what.len();
         let room = self.lost.len() < limits::PROBLEMS_LISTED_MAX;
         if room && self.lost_bytes <= limits::SNAPSHOT_WORDS_MAX {

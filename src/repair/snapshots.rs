@@ -75,14 +75,29 @@ pub fn mend(
                 lost: Vec::new(),
                 lost_count: 0,
             },
-            None => match replace(repository, options, snapshot, &mut remains, progress)? {
-                Some(replaced) => replaced,
+            None => match replace(repository, options, snapshot, &mut remains, progress) {
+                Ok(Some(replaced)) => replaced,
                 // Forgotten since it was listed.
-                None => continue,
+                Ok(None) => continue,
+                // More is lost than was looked for.
+                Err(error) if error.kind() == Kind::Damage => {
+                    let what = match error.hint_text() {
+                        Some(hint) => format!("{}; {hint}", error.detail()),
+                        None => error.detail(),
+                    };
+                    report.left.push(snapshot_name(&snapshot.id), what);
+                    continue;
+                }
+                Err(error) => return Err(error),
             },
         };
-        if let Some(id) = replaced.replacement {
-            settle(repository, options, &snapshot.id, id, replaced.lost_count)?;
+        match replaced.replacement {
+            Some(id) => settle(repository, options, &snapshot.id, id, replaced.lost_count)?,
+            None if !options.dry_run && !options.keep => {
+                let words = "damaged: nothing of it is left";
+                give_up(repository, &snapshot.id, words.to_owned())?;
+            }
+            None => {}
         }
         report.replaced.push(replaced);
     }
@@ -228,6 +243,14 @@ fn take(
     let Account {
         lost, lost_count, ..
     } = account;
+    if sources.is_empty() {
+        return Ok(Replaced {
+            original: original.id,
+            replacement: None,
+            lost,
+            lost_count,
+        });
+    }
     let mut problems = lost.clone();
     problems.extend(original.problems.iter().cloned());
     let words =
@@ -293,10 +316,15 @@ fn settle(
         return Ok(());
     }
     let words = format!(
-        "damaged: {lost} paths are lost; repair replaced it by {}",
+        "damaged: {lost} paths or documents are lost; repair replaced it by {}",
         replacement.short()
     );
-    repository.annotate(original, Fact::Note(words))?;
+    give_up(repository, original, words)
+}
+
+/// Forgets a damaged snapshot, and says why.
+fn give_up(repository: &Repository, original: &SnapshotId, why: String) -> Result<()> {
+    repository.annotate(original, Fact::Note(why))?;
     repository.release(original)?;
     match repository.forget(original) {
         // Somebody holds it since.

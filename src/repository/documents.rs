@@ -2,7 +2,7 @@
 //! one at a time, checked, and dropped again: a collection is never in memory whole.
 
 use super::{ChunkKind, Repository};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::format::bson::{self, Document};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind};
@@ -29,8 +29,6 @@ pub struct Stretch {
     pub first: Stored,
     /// The last.
     pub last: Stored,
-    /// How many.
-    pub documents: u64,
 }
 
 /// A page, and what the one that names it says of it.
@@ -93,8 +91,6 @@ pub struct StoredDocuments<'r> {
     last: Vec<u8>,
     /// Only of keys from the one up to and with the other.
     within: Option<(Vec<u8>, Vec<u8>)>,
-    /// How many could not be read, where that does not end them.
-    lost: Option<u64>,
 }
 
 impl Iterator for StoredDocuments<'_> {
@@ -115,41 +111,16 @@ impl Iterator for StoredDocuments<'_> {
 }
 
 impl StoredDocuments<'_> {
-    /// Leaves out what is damaged, and counts it.
-    #[must_use]
-    pub fn passing_over_errors(mut self) -> Self {
-        self.lost = Some(0);
-        self
-    }
-
-    /// How many documents were left out.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.unwrap_or_default()
-    }
-
-    /// So many documents cannot be read.
-    fn lose(&mut self, documents: u64, error: Error) -> Result<()> {
-        match &mut self.lost {
-            Some(lost) if error.kind() == Kind::Damage => {
-                *lost = lost.saturating_add(documents);
-                Ok(())
-            }
-            _ => Err(error),
-        }
-    }
-
     /// Reads the next leaf or page; none at the end.
     fn read_on(&mut self) -> Option<Result<()>> {
         if let Some(leaf) = self.leaves.next() {
             let read = self.repository.leaf(&leaf);
-            let read = read.and_then(|stored| self.take(stored));
-            return Some(read.or_else(|error| self.lose(leaf.documents.into(), error)));
+            return Some(read.and_then(|stored| self.take(stored)));
         }
         let named = self.pages.pop()?;
         let page = match named.read(self.repository) {
             Ok(page) => page,
-            Err(error) => return Some(self.lose(named.below.documents, error)),
+            Err(error) => return Some(Err(error)),
         };
         match page {
             RunPage::Leaf { mut leaves, .. } => {
@@ -295,7 +266,6 @@ impl Repository {
                     return Ok(Stretch {
                         first: first.ok_or_else(lacking)?,
                         last: self.leaf(last)?.pop().ok_or_else(lacking)?,
-                        documents: own.iter().map(|leaf| u64::from(leaf.documents)).sum(),
                     });
                 }
             }
@@ -312,7 +282,6 @@ impl Repository {
             leaf: Vec::new().into_iter(),
             last: Vec::new(),
             within: None,
-            lost: None,
         }
     }
 

@@ -36,7 +36,7 @@ pub use crate::index::{FramePlace, Location};
 pub use admin::SlotCost;
 pub use annotations::{Annotations, Facts, Standing};
 pub use create::create;
-pub use documents::{Stored, StoredDocuments, key_of};
+pub use documents::{Stored, StoredDocuments, Stretch, key_of};
 pub use finder::Finder;
 pub use key_file::new_key_file;
 pub use memory::{Memory, Recalled};

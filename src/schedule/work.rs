@@ -123,7 +123,17 @@ fn take(
     if let Some(shrunken) = &summary.shrunken {
         message.push_str(&format!("; abnormal: {}", shrunken.words()));
     }
-    let whole = summary.state == State::Complete && summary.shrunken.is_none();
+    let differing: u64 = summary
+        .deployments
+        .iter()
+        .map(|own| own.scrub_differences)
+        .sum();
+    if differing > 0 {
+        message.push_str(&format!(
+            "; {differing} documents of MongoDB were not as they are stored: earlier snapshots may be wrong"
+        ));
+    }
+    let whole = summary.state == State::Complete && summary.shrunken.is_none() && differing == 0;
     Ok(Worked {
         outcome: if whole { Outcome::Ok } else { Outcome::Partial },
         message,

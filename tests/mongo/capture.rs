@@ -12,6 +12,7 @@ use mongodb::bson::{
 };
 
 use crate::common::mongod::Mongod;
+use crate::common::place::Place;
 use crate::lab::{Lab, at, on_server, options, same};
 
 /// A document of raw elements: type, name, value.
@@ -371,6 +372,52 @@ fn a_server_that_stands_alone_is_taken_and_said_to_be_no_point_in_time() {
     let deployment = snapshot.deployments().next().unwrap();
     assert!(matches!(deployment.moment, Moment::Between { from, to } if from <= to));
     lab.check();
+}
+
+/// The notes of a snapshot of the server.
+fn noted(place: &Place, server: &Mongod) -> Vec<String> {
+    let run = place.run(["snapshot", &server.address()]).ok();
+    let said = String::from_utf8(run.stderr).unwrap();
+    let notes = said
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let notes = notes.filter(|note| note["message_type"] == "note");
+    notes
+        .map(|note| note["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_server_that_stands_alone_is_read_twice() {
+    let (server, place) = (Mongod::alone(), Place::new("mongo-alone"));
+    server.insert(
+        "shop",
+        "still",
+        (0..500).map(|id| doc! { "_id": id }).collect(),
+    );
+    let twice = "all of it was read twice and was the same both times";
+    assert_eq!(noted(&place, &server).last().unwrap(), twice);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let notes = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                let all = (0..200).map(|id| doc! { "n": number, "id": id });
+                server.insert("shop", "busy", all.collect());
+            }
+        });
+        // Once it is there at all.
+        while server.listed("shop").len() < 2 {}
+        let notes = noted(&place, &server);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        notes
+    });
+    let busy = "written to while they were read, three times: shop.busy";
+    assert_eq!(notes.last().unwrap(), busy);
+    // The other one is stored once.
+    assert_eq!(noted(&place, &server).last().unwrap(), twice);
+    place.assert_clean();
 }
 
 #[test]

@@ -8,12 +8,12 @@ use duramen::error::Kind;
 use duramen::format::deployment::{CollectionKind, Moment};
 use duramen::format::snapshot::{Snapshot, SnapshotKind};
 use duramen::ops::snapshot::{Selection, SnapshotSummary};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use crate::common::mongod::Mongod;
 use crate::common::random::Random;
 use crate::common::{rounds, seed};
-use crate::lab::{Lab, at, on_server, same};
+use crate::lab::{Content, Lab, at, on_server, same};
 use crate::writers::{ACCOUNTS, EACH, chatter, move_money, sum};
 
 /// The address of a database for a user who may read it.
@@ -209,6 +209,18 @@ fn who_may_read_all_databases_takes_all() {
     let deployment = snapshot.deployments().next().unwrap();
     let held = on_server(&server, &both, Some(at(deployment)));
     same(&lab.content(&snapshot), &held);
+    // A stream tells nothing of `admin`; nor of what the server itself keeps there.
+    let notes = |number: i32| vec![doc! { "_id": number, "n": number }];
+    server.insert("admin", "notes", notes(1));
+    take(&lab, &address);
+    server.insert("admin", "notes", notes(2));
+    let change = doc! { "q": { "_id": 1 }, "u": { "$set": { "n": 7 } } };
+    server.run("admin", doc! { "update": "notes", "updates": [change] });
+    let (_, other) = take(&lab, &address);
+    let deployment = other.deployments().next().unwrap();
+    let databases = ["admin", "chat", "shop"];
+    let held = on_server(&server, &databases, Some(at(deployment)));
+    same(&lab.content(&other), &held);
     let kinds: Vec<CollectionKind> = lab
         .collections(&snapshot)
         .iter()
@@ -229,13 +241,24 @@ fn every_snapshot_of_a_reader_is_the_database_at_its_time() {
         server.insert("bank", name, (0..ACCOUNTS).map(account).collect());
     }
     let all = 2 * i64::from(ACCOUNTS) * EACH;
+    let log = doc! { "create": "log", "capped": true, "size": 1 << 20, "max": 3000 };
+    server.run("bank", log);
+    for (name, id) in [
+        ("log", Bson::Int32(0)),
+        ("system.js", "f".into()),
+        ("chat", "c".into()),
+    ] {
+        server.insert("bank", name, vec![doc! { "_id": id }]);
+    }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        for number in 0..5 {
+        for number in 0..7 {
             let own = Random::new(random.next());
             let (server, stop) = (&server, &stop);
             scope.spawn(move || match number {
                 4 => chatter(server, own, stop),
+                5 => write_log(server, stop),
+                6 => unsettle(server, own, stop),
                 _ => move_money(server, own, stop),
             });
         }
@@ -243,11 +266,17 @@ fn every_snapshot_of_a_reader_is_the_database_at_its_time() {
             for round in 0..rounds(8, 50) {
                 let (summary, snapshot) = take(&lab, &address);
                 let deployment = snapshot.deployments().next().unwrap();
-                let content = lab.content(&snapshot);
-                same(
-                    &content,
-                    &on_server(&server, &["bank"], Some(at(deployment))),
-                );
+                let mut content = lab.content(&snapshot);
+                is_a_stretch(&content["bank.log"]);
+                // What comes and goes all the time the server cannot show of a moment ago.
+                let mut held = Content::new();
+                for name in ["a", "b", "chat", "system.js"] {
+                    let mut documents = server.raw("bank", name, Some(at(deployment)));
+                    documents.sort();
+                    held.insert(format!("bank.{name}"), documents);
+                }
+                content.retain(|name, _| held.contains_key(name));
+                same(&content, &held);
                 assert_eq!(sum(&content["bank.a"]) + sum(&content["bank.b"]), all);
                 println!("round {round}: {:?}", summary.deployments[0]);
                 thread::sleep(Duration::from_millis(random.below(300)));
@@ -259,4 +288,60 @@ fn every_snapshot_of_a_reader_is_the_database_at_its_time() {
         }
     });
     lab.check();
+}
+
+/// What a capped collection holds, which its server shows at no time of the past: numbers without a hole, each document whole.
+fn is_a_stretch(documents: &[Vec<u8>]) {
+    let numbers: Vec<i32> = documents
+        .iter()
+        .map(|own| {
+            let own = Document::from_reader(&own[..]).unwrap();
+            let id = own.get_i32("_id").unwrap();
+            assert!(id == 0 || own.get_i32("n").unwrap() == -id, "{own}");
+            id
+        })
+        .collect();
+    assert!(
+        numbers.windows(2).all(|two| two[1] == two[0] + 1),
+        "{numbers:?}"
+    );
+}
+
+/// Fills a capped collection with numbers that follow each other.
+fn write_log(server: &Mongod, stop: &AtomicBool) {
+    let mut next = 1;
+    while !stop.load(Ordering::Relaxed) {
+        let some = (next..next + 10).map(|id| doc! { "_id": id, "n": -id });
+        server.insert("bank", "log", some.collect());
+        next += 10;
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Makes, renames and drops collections and views, and changes code of the server's.
+fn unsettle(server: &Mongod, mut random: Random, stop: &AtomicBool) {
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let (name, view) = (format!("tmp{number}"), format!("view{number}"));
+        let to = format!("{name}.renamed");
+        server.insert(
+            "bank",
+            &name,
+            (0..20).map(|id| doc! { "_id": id }).collect(),
+        );
+        server.run(
+            "admin",
+            doc! { "renameCollection": format!("bank.{name}"), "to": format!("bank.{to}") },
+        );
+        server.run(
+            "bank",
+            doc! { "create": &view, "viewOn": "chat", "pipeline": [] },
+        );
+        let change = doc! { "q": { "_id": "f" }, "u": { "_id": "f", "value": number } };
+        server.run("bank", doc! { "update": "system.js", "updates": [change] });
+        thread::sleep(Duration::from_millis(200 + random.below(500)));
+        server.run("bank", doc! { "drop": to });
+        server.run("bank", doc! { "drop": view });
+    }
 }

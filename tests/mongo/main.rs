@@ -11,6 +11,7 @@ mod common;
 mod support;
 
 mod again;
+mod broken;
 mod capture;
 mod changes;
 mod difference;

@@ -53,7 +53,7 @@ fn what_is_left_of_a_deployment_is_right_and_the_next_snapshot_whole() {
         let change = doc! { "q": { "_id": id }, "u": { "$set": { "changed": true } } };
         server.run("shop", doc! { "update": "quotes", "updates": [change] });
     }
-    place.run(["snapshot", &address]).ok();
+    let broken = place.run(["snapshot", &address]).ok().summary();
     let after = stored(&place, "latest:shop.quotes");
     // A stretch of the largest pack is not what it was.
     let packs = files_below(&place.repository.join("packs"));
@@ -96,16 +96,63 @@ fn what_is_left_of_a_deployment_is_right_and_the_next_snapshot_whole() {
             text(&path),
         ])
         .ok();
-    // What was lost is read anew, and nothing else.
+    // What was lost is read anew, and of all else what was touched.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    server.insert("shop", "small", vec![doc! { "_id": 100 }]);
     let next = place.run(["snapshot", &address]).ok().summary();
     let own = &next["deployments"][0];
     assert_eq!(own["collections_read"], 1, "{next}");
-    assert_eq!(own["documents_read"], 12_000, "{next}");
+    assert_eq!(own["documents_read"], 12_001, "{next}");
     assert_eq!(stored(&place, "latest:shop.quotes"), after);
     place.assert_clean();
-    // From a moment with holes in it nothing leads on.
-    let at = next["deployments"][0]["at"].as_str().unwrap().to_owned();
-    place
-        .run(["cat", "latest:shop.small", "--at", &at, "--id", "1"])
-        .exits(1);
+    // From a moment with holes in it nothing leads on; from the next one it does.
+    let second = |summary: &Value| summary["deployments"][0]["at"].as_str().unwrap().to_owned();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    server.insert("shop", "small", vec![doc! { "_id": 1000 }]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    server.insert("shop", "small", vec![doc! { "_id": 2000 }]);
+    place.run(["snapshot", &address]).ok();
+    let at = |when: &str| place.run(["cat", "latest:shop.small", "--at", when, "--id", "5"]);
+    at(&second(&broken)).fails(1, "not_found");
+    assert_eq!(
+        at(&second(&next)).ok().objects(),
+        [serde_json::json!({ "_id": 5 })]
+    );
+    // What repair says, it says of the snapshot too.
+    let told = place.run(["cat", "latest~2:shop.small", "--id", "5"]).ok();
+    assert!(
+        told.all_text().contains("repair took this snapshot again"),
+        "{told}"
+    );
+}
+
+/// Nothing is left of a snapshot that held nothing but a stretch of the oplog: it goes, and `latest` is what it was.
+#[test]
+fn a_stretch_with_a_hole_goes() {
+    let mut random = Random::new(seed("a_stretch_with_a_hole_goes"));
+    let (server, place) = (Mongod::set(), Place::new("mongo-repaired-tail"));
+    let address = server.address();
+    server.insert(
+        "shop",
+        "quotes",
+        (0..50).map(|id| doc! { "_id": id }).collect(),
+    );
+    let taken = place.run(["snapshot", &address]).ok().summary();
+    let before = files_below(&place.repository.join("packs"));
+    server.insert(
+        "shop",
+        "quotes",
+        (50..2000).map(|id| quote(&mut random, id)).collect(),
+    );
+    place.run(["tail", "--once", &address]).ok();
+    let packs = files_below(&place.repository.join("packs"));
+    for pack in packs.iter().filter(|pack| !before.contains(pack)) {
+        fs::remove_file(pack).unwrap();
+    }
+    place.run(["repair", "--force"]).exits(4);
+    let all = place.snapshots();
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0]["id"], taken["snapshot_id"]);
+    assert_eq!(stored(&place, "latest:shop.quotes").len(), 50);
+    place.assert_clean();
 }

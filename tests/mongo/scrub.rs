@@ -45,8 +45,8 @@ fn what_changed_behind_the_oplogs_back_is_found_and_read_anew() {
     );
     // All is read: nothing is taken over.
     let first = take(&server, &lab, 1_000_000);
-    assert_eq!((first.collections_read, first.scrubbed), (2, 0));
-    // All that did not change is as it is stored, whatever happened to the rest.
+    assert_eq!((first.collections_read, first.scrubbed), (2, Some(0)));
+    // What did not change is as it is stored, whatever happened to the rest.
     let change =
         doc! { "q": { "_id": { "$mod": [7, 3] } }, "u": { "$set": { "x": 1 } }, "multi": true };
     server.run("shop", doc! { "update": "quotes", "updates": [change] });
@@ -55,29 +55,32 @@ fn what_changed_behind_the_oplogs_back_is_found_and_read_anew() {
     server.insert("shop", "quotes", (30_000..30_100).map(quote).collect());
     let all = take(&server, &lab, 1_000_000);
     assert_eq!((all.collections_read, all.scrub_differences), (0, 0));
-    assert!(all.scrubbed > 10_000, "{all:?}");
+    assert!(all.scrubbed.unwrap() > 10_000, "{all:?}");
     assert!(is_exact(&server, &lab));
     let some = take(&server, &lab, 500);
-    assert!((100..5000).contains(&some.scrubbed), "{some:?}");
+    assert!((100..5000).contains(&some.scrubbed.unwrap()), "{some:?}");
     assert_eq!((some.documents_read, some.scrub_differences), (0, 0));
-    // Behind its back one is changed, one goes and one comes.
+    // Behind its back some are changed, some go and some come.
     server.behind_its_back(|server| {
         let quotes = server.db("shop").collection::<Document>("quotes");
         server.wait(async {
+            let some = doc! { "_id": { "$mod": [50, 1] } };
             let change = doc! { "$set": { "text": "forged" } };
-            quotes.update_one(doc! { "_id": 1 }, change).await.unwrap();
-            quotes.delete_one(doc! { "_id": 2 }).await.unwrap();
-            quotes.insert_one(doc! { "_id": 7.5 }).await.unwrap();
+            quotes.update_many(some, change).await.unwrap();
+            let others = doc! { "_id": { "$mod": [50, 2] } };
+            quotes.delete_many(others).await.unwrap();
+            let new = (0..200).map(|number| doc! { "_id": f64::from(number) * 100.0 + 7.5 });
+            quotes.insert_many(new).await.unwrap();
         });
     });
     // Nothing tells of it.
     let blind = take(&server, &lab, 0);
     assert_eq!((blind.collections_read, blind.documents_read), (0, 0));
+    assert_eq!(blind.scrubbed, None);
     assert!(!is_exact(&server, &lab), "nothing to be found");
-    let found = take(&server, &lab, 1_000_000);
+    let found = take(&server, &lab, 5000);
     assert_eq!(found.collections_read, 1);
-    // What came may lie between two ranges.
-    assert!((2..=3).contains(&found.scrub_differences), "{found:?}");
+    assert!(found.scrub_differences > 2, "{found:?}");
     assert!(is_exact(&server, &lab));
     let healed = take(&server, &lab, 1_000_000);
     assert_eq!((healed.collections_read, healed.scrub_differences), (0, 0));
@@ -86,21 +89,4 @@ fn what_changed_behind_the_oplogs_back_is_found_and_read_anew() {
         &lab.content(&lab.latest()),
         &on_server(&server, &["shop"], None),
     );
-}
-
-#[test]
-fn a_rate_slows_and_changes_nothing() {
-    let (server, lab) = (Mongod::set(), Lab::new());
-    let quotes = (0..500).map(|id| doc! { "_id": id, "text": "x".repeat(200) });
-    server.insert("shop", "quotes", quotes.collect());
-    let options = SnapshotOptions {
-        reading: Reading {
-            max_rate: Some(1 << 20),
-            ..Reading::default()
-        },
-        ..options(&server.address_of("shop"))
-    };
-    let summary = duramen::ops::snapshot::run(&lab.open(), &options, &Silent).unwrap();
-    assert_eq!(summary.deployments[0].documents_read, 500);
-    assert!(is_exact(&server, &lab));
 }

@@ -19,7 +19,7 @@ use duramen::ops::level::Compression;
         duramen import ~/bot/backups ~/bot/exports\n  \
         duramen import conversations.json --tag bot\n  \
         duramen snapshots --tag import\n  \
-        duramen ls latest --dump ~/bot/backups/conversations.json"
+        duramen ls 7f3a12c0 --dump ~/bot/backups/conversations.json"
 )]
 pub struct ImportArgs {
     /// Files, and folders in which such files are looked for

@@ -12,12 +12,16 @@ use crate::cli::context::Context;
 use crate::cli::json::{hex_unless_utf8, lossy};
 use crate::cli::{exit, opening, size, text, time};
 
+/// Files that a dry run shows of those that it would leave.
+const LEFT_SHOWN: usize = 20;
+
 #[derive(Serialize)]
 struct SummaryObject {
     message_type: &'static str,
     dry_run: bool,
     files: Vec<FileObject>,
     files_left: u64,
+    left: Vec<String>,
     problem_count: usize,
 }
 
@@ -89,7 +93,12 @@ fn object(summary: &ImportSummary, dry_run: bool) -> SummaryObject {
         message_type: "summary",
         dry_run,
         files: summary.files.iter().map(file).collect(),
-        files_left: summary.left,
+        files_left: summary.left_count,
+        left: summary
+            .left
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect(),
         problem_count: summary.problems.len(),
     }
 }
@@ -166,7 +175,12 @@ fn words(summary: &ImportSummary, dry_run: bool) -> String {
     };
     out += &format!(
         ", {already} already, {} without records\n",
-        text::plural(summary.left, "JSON file", "JSON files")
+        text::plural(summary.left_count, "JSON file", "JSON files")
     );
+    if dry_run {
+        for path in summary.left.iter().take(LEFT_SHOWN) {
+            out += &format!("    left: {}\n", text::safe(&path.to_string_lossy()));
+        }
+    }
     out
 }

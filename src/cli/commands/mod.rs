@@ -52,6 +52,11 @@ fn viewed(
     args: &AtArgs,
     progress: &dyn Progress,
 ) -> Result<Snapshot> {
+    if args.at.is_none() && snapshot.deployments().any(|own| own.is_damaged()) {
+        progress.note(
+            "repair took this snapshot again without what was lost: documents lack, or show as they were before (`duramen snapshots --json` says of which collections)",
+        );
+    }
     match (args.at, &args.dump) {
         (Some(at), _) => recorded::at_moment(repository, &snapshot, at, progress),
         (None, Some(path)) => undump::undump(repository, &snapshot, path.as_bytes(), progress),

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use duramen::error::{Error, Result};
+use duramen::error::{Error, Kind, Result};
 use duramen::format::snapshot::State;
 use duramen::ops::snapshot::{
     self, DeploymentSummary, Excludes, Input, Moment, Reading, Selection, Shrunken,
@@ -51,7 +51,7 @@ struct DeploymentObject {
     documents_read: u64,
     /// Null where nothing was kept of the oplog.
     recorded_since: Option<String>,
-    scrubbed: u64,
+    scrubbed: Option<u64>,
     scrub_differences: u64,
 }
 
@@ -111,6 +111,11 @@ pub fn run(context: &Context, args: SnapshotArgs) -> Result<ExitCode> {
     context.tell(&object(&summary, options.dry_run), || {
         words(&summary, options.dry_run)
     })?;
+    let mut deployments = summary.deployments.iter();
+    // What earlier snapshots hold of it is not what was there.
+    if deployments.any(|own| own.scrub_differences > 0) {
+        return Ok(exit::of_error(Kind::Damage));
+    }
     Ok(exit::of_snapshot(summary.state))
 }
 
@@ -414,12 +419,15 @@ fn deployment_words(own: &DeploymentSummary) -> String {
         ),
         None => String::new(),
     } + &match (own.scrubbed, own.scrub_differences) {
-        (0, _) => String::new(),
-        (all, 0) => format!(
+        (None, _) => String::new(),
+        (Some(0), _) => {
+            "           no documents of the parent compared: nothing was taken over\n".into()
+        }
+        (Some(all), 0) => format!(
             "           {} of the parent compared, all as they are on the server\n",
             text::plural(all, "document", "documents")
         ),
-        (all, other) => format!(
+        (Some(all), other) => format!(
             "           {other} of {} of the parent were NOT as they are on the server; what they are in was read anew\n",
             text::plural(all, "document", "documents")
         ),

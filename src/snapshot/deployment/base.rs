@@ -27,7 +27,10 @@ impl Capture<'_> {
             let reader = scope.spawn(move || {
                 let mut lag = Lag::default();
                 reading::scan(server, of, false, state, progress, &mut |batch| {
-                    lag.give_way(server, progress)?;
+                    // What is read at one time must be read soon.
+                    if matches!(state, State::Majority { .. }) {
+                        lag.give_way(server, progress)?;
+                    }
                     let gone = |_| Error::new(Kind::Failed, "the snapshot has stopped");
                     send.send(batch).map_err(gone)
                 })

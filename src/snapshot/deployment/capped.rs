@@ -47,7 +47,7 @@ impl Capped {
         let key = key(id);
         match how {
             // A document that went and came back has another place.
-            How::Came(document) if !self.went.contains(&key) => {
+            How::Came(Some(document)) if !self.went.contains(&key) => {
                 self.append(document)?;
                 self.came.insert(key);
             }

@@ -71,9 +71,12 @@ impl Capture<'_> {
                     database: selection.database.as_deref(),
                     whole: capped.map(|own| (own.database(), own.name())).collect(),
                     progress,
+                    go_on: &|| {
+                        progress.go_on()?;
+                        session.renew_when_due(repository)
+                    },
                 };
                 changes.stretch((from.time, to.time), &mut |time, effect| {
-                    session.renew_when_due(repository)?;
                     hear(&mut parts, time, false, effect)
                 })?
             }

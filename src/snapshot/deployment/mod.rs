@@ -13,6 +13,7 @@
 //! time (it is listed again until the oplog tells of no change since), an oplog that was rewritten or has rolled over (the
 //! entry we left off at must be there, byte for byte; otherwise everything is read anew, and the summary says so).
 
+mod alone;
 mod base;
 mod capped;
 mod follow;
@@ -245,34 +246,6 @@ impl Capture<'_> {
 
     fn now(&self) -> Nanos {
         self.repository.environment().clock.now()
-    }
-
-    /// A server that stands alone: read as it is, which is not one point in time.
-    fn alone(&mut self) -> Result<Deployment> {
-        self.progress.note(
-            "the server stands alone: what is written while it is read may be there or not, it is not one point in time",
-        );
-        let from = self.now();
-        let listed = catalogue::list(self.server, self.selection)?;
-        let mut all = Vec::new();
-        for mut collection in listed {
-            self.progress.current(collection.namespace.as_bytes());
-            let held = match collection.kind {
-                CollectionKind::Plain => Some(self.base(&collection, State::Local)?),
-                CollectionKind::Capped => {
-                    let capped = self.read_capped(&collection, State::Local, 0)?;
-                    Some(self.store_capped(capped)?)
-                }
-                CollectionKind::View | CollectionKind::TimeSeries => None,
-            };
-            if let Some(held) = held {
-                collection.documents = held.documents;
-                collection.runs = held.runs;
-            }
-            all.push(collection);
-        }
-        let to = self.now();
-        self.deployment(String::new(), Moment::Between { from, to }, all)
     }
 
     /// A replica set: exactly as it was at one time.

@@ -287,6 +287,7 @@ impl<'c> Capture<'c> {
         // By a collation, or for numbers of another type, the server gives what it takes for the same; a replacement may even
         // have put the one into the other's place. It is there at that time, so it is true whatever led to it.
         for (key, document) in there {
+            self.sample.hear(&open.uuid, &key);
             open.beside.push(key, document)?;
         }
         Ok(())

@@ -12,15 +12,20 @@ use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::{Collection, Position};
 use crate::format::run::{Run, Sorted};
-use crate::repository::key_of;
+use crate::repository::{Stretch, key_of};
 use crate::source::mongo::oplog::Uuid;
 use crate::source::mongo::reading::{self, Patience, RawId, State};
 use crate::source::mongo::server::Asked;
 
 /// Leaves of a range: some hundred documents.
 const LEAVES: usize = 4;
-/// Ranges at most.
+/// About the most that is in a range.
+const RANGE_BYTES: usize = 4 << 20;
+/// Ranges at most, some three hundred thousand documents of 450 bytes.
 const RANGES_MAX: usize = 4096;
+/// Documents that are asked for by their `_id`s at once, and about how many bytes.
+const IDS: usize = 500;
+const BYTES: usize = 4 << 20;
 /// Of a range into which more documents than these came, no more are looked at.
 const FOUND_MAX: i32 = 50_000;
 
@@ -57,94 +62,111 @@ impl Sample {
         }
     }
 
-    /// Takes a range that meets no other.
-    fn add(&mut self, range: Range) {
+    /// Takes a range unless it meets another; whether it did.
+    fn add(&mut self, range: Range) -> bool {
         let at = self
             .ranges
             .partition_point(|own| (&own.uuid, &own.from) < (&range.uuid, &range.from));
-        let before = at.checked_sub(1).and_then(|at| self.ranges.get(at));
-        let around = [before, self.ranges.get(at)].into_iter().flatten();
         let meets =
             |own: &Range| own.uuid == range.uuid && own.from <= range.to && range.from <= own.to;
-        if !around.into_iter().any(meets) {
+        let around = &self.ranges[at.saturating_sub(1)..(at + 1).min(self.ranges.len())];
+        let meets = around.iter().any(meets);
+        if !meets {
             self.ranges.insert(at, range);
         }
+        !meets
     }
-}
-
-/// The largest run.
-fn base(runs: &[Run]) -> Option<&Sorted> {
-    let sorted = runs.iter().filter_map(|run| run.documents.as_ref());
-    sorted.max_by_key(|sorted| sorted.documents)
 }
 
 impl Capture<'_> {
     /// Chooses about so many documents of what is taken over. Whether all of it could be read; what could not is read anew.
     pub(super) fn choose(&mut self, wanted: u64) -> Result<bool> {
         let taken = self.held.iter().filter(|(_, held)| !held.fresh);
-        let mut bases: Vec<(Uuid, Sorted)> = taken
-            .filter_map(|(uuid, held)| Some((*uuid, *base(&held.runs)?)))
+        let mut all: Vec<(Uuid, Sorted)> = taken
+            .flat_map(|(uuid, held)| {
+                let sorted = held.runs.iter().filter_map(|run| run.documents);
+                sorted.map(|sorted| (*uuid, sorted))
+            })
             .collect();
-        bases.sort_unstable_by_key(|(uuid, _)| *uuid);
-        let all: u64 = bases.iter().map(|(_, own)| own.documents).sum();
         let (mut chosen, mut well) = (0, true);
-        if wanted >= all {
-            for (uuid, own) in &bases {
-                let mut number = 0;
-                while number < own.documents
-                    && let Some(documents) = self.take_range(uuid, own, number)?
-                {
-                    number += documents;
-                }
-                well &= self.held.contains_key(uuid);
-            }
-            return Ok(well);
-        }
         for _ in 0..RANGES_MAX {
-            if chosen >= wanted {
+            let there: u64 = all.iter().map(|(_, own)| own.documents).sum();
+            if chosen >= wanted || there == 0 {
                 break;
             }
-            let mut number = u64::from_le_bytes(random::array()?) % all;
-            for (uuid, own) in &bases {
-                if number < own.documents {
-                    chosen += self.take_range(uuid, own, number)?.unwrap_or_default();
-                    well &= self.held.contains_key(uuid);
-                    break;
+            self.go_on()?;
+            let mut number = u64::from_le_bytes(random::array()?) % there;
+            let drawn = all.iter().find(|(_, own)| {
+                let here = number < own.documents;
+                number -= if here { 0 } else { own.documents };
+                here
+            });
+            let Some((uuid, own)) = drawn.copied() else {
+                break;
+            };
+            match self.range(&uuid, &own, number) {
+                Ok((range, documents)) => {
+                    if self.sample.add(range) {
+                        chosen += documents;
+                    }
                 }
-                number -= own.documents;
+                Err(error) if error.kind() == Kind::Damage => {
+                    self.read_anew(&uuid, &error);
+                    all.retain(|(own, _)| *own != uuid);
+                    well = false;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(well)
     }
 
-    /// Takes the range in which the document of that number lies; how many documents are in it. What cannot be read is given up.
-    fn take_range(&mut self, uuid: &Uuid, of: &Sorted, number: u64) -> Result<Option<u64>> {
-        self.go_on()?;
-        let stretch = match self.repository.stretch_at(of, number, LEAVES) {
-            Ok(stretch) => stretch,
-            Err(error) => {
-                self.progress
-                    .note(&format!("a collection is read anew: {error}"));
-                self.held.remove(uuid);
-                return Ok(None);
-            }
-        };
-        let (first, last) = (stretch.first, stretch.last);
-        self.sample.add(Range {
+    /// The range that begins with the leaf of a run in which the document of that number lies; how many documents are in it.
+    fn range(&self, uuid: &Uuid, of: &Sorted, number: u64) -> Result<(Range, u64)> {
+        let Stretch { first, last } = self.repository.stretch_at(of, number, LEAVES)?;
+        let mut range = Range {
             uuid: *uuid,
             first: reading::id_of(Document::whole(&first.bytes)?)?,
             last: reading::id_of(Document::whole(&last.bytes)?)?,
             from: first.key,
             to: last.key,
             touched: HashSet::new(),
-        });
-        Ok(Some(stretch.documents))
+        };
+        // Between two documents of a run of few there may be all of a run of many.
+        let runs = self.held.get(uuid).map(|held| &held.runs[..]);
+        let within = Some((&range.from[..], &range.to[..]));
+        let (mut documents, mut bytes, mut end) = (0, 0, None);
+        for own in self
+            .repository
+            .newest_within(runs.unwrap_or_default(), within)
+        {
+            let (own, there) = own?;
+            documents += u64::from(there);
+            bytes += own.bytes.len();
+            if bytes > RANGE_BYTES {
+                end = Some(own);
+                break;
+            }
+        }
+        if let Some(end) = end {
+            range.last = reading::id_of(Document::whole(&end.bytes)?)?;
+            range.to = end.key;
+        }
+        Ok((range, documents))
     }
 
-    /// Holds what was chosen against the server as it was at that time. Whether nothing differs; what does is read anew.
+    /// Forgets what is held of a collection, of which something is damaged.
+    fn read_anew(&mut self, uuid: &Uuid, error: &Error) {
+        self.progress
+            .note(&format!("a collection is read anew: {error}"));
+        self.held.remove(uuid);
+    }
+
+    /// Holds what was chosen against the server as it was at that time. Whether nothing differs; what does is read anew. Where
+    /// the server does not remember that time any more, the rest is left for the next.
     pub(super) fn scrub(&mut self, listed: &[Collection], at: Position) -> Asked<bool> {
         let mut well = true;
-        for range in std::mem::take(&mut self.sample.ranges) {
+        while let Some(range) = self.sample.ranges.pop() {
             self.go_on()?;
             let of = listed.iter().find(|own| own.uuid == Some(range.uuid));
             let held = self.held.get(&range.uuid).filter(|held| !held.fresh);
@@ -152,7 +174,19 @@ impl Capture<'_> {
                 continue;
             };
             // What this snapshot stored is not to be read yet.
-            let (looked, differing) = self.compare(of, &held.runs[held.new..], &range, at)?;
+            let compared = self.compare(of, &held.runs[held.new..], &range, at);
+            let (looked, differing) = match compared {
+                Ok(compared) => compared,
+                Err(refusal) if refusal.error.kind() == Kind::Damage => {
+                    self.read_anew(&range.uuid, &refusal.error);
+                    well = false;
+                    continue;
+                }
+                Err(refusal) => {
+                    self.sample.ranges.push(range);
+                    return Err(refusal);
+                }
+            };
             self.sample.documents += looked;
             self.sample.differing += differing;
             if differing > 0 {
@@ -199,13 +233,26 @@ impl Capture<'_> {
             looked += 1;
             differing += u64::from(stored.remove(&key).as_ref() != Some(&document));
         }
-        // Perhaps they only stand elsewhere in the server's order.
-        for document in stored.values() {
-            let id = [reading::id_of(Document::whole(document)?)?];
-            let found = reading::some(self.server, of, &id, state, usize::MAX, &mut patience)?;
-            looked += 1;
-            let same = found.iter().flatten().any(|found| found == document);
-            differing += u64::from(!same);
+        // Perhaps they only stand elsewhere in the server's order, or behind what was read at once.
+        let mut rest = stored.iter().peekable();
+        while rest.peek().is_some() {
+            self.go_on()?;
+            let (mut ids, mut bytes, mut some) = (Vec::new(), 0, Vec::new());
+            while ids.len() < IDS
+                && bytes < BYTES
+                && let Some((key, document)) = rest.next()
+            {
+                ids.push(reading::id_of(Document::whole(document)?)?);
+                bytes += document.len();
+                some.push((key, document));
+            }
+            let found = reading::some(self.server, of, &ids, state, usize::MAX, &mut patience)?;
+            let found: HashSet<Vec<u8>> = found.into_iter().flatten().collect();
+            looked += some.len() as u64;
+            let missing = some
+                .iter()
+                .filter(|(_, document)| !found.contains(*document));
+            differing += missing.count() as u64;
         }
         Ok((looked, differing))
     }

@@ -1,10 +1,11 @@
 //! What says which documents were touched: the oplog, or, where that is not ours to read, a change stream.
 //!
-//! A change stream says nothing of views and of `system.js`, and of the buckets of time series. So what exists is listed
-//! once more behind the exact reading, `system.js` is read whole at the time of the snapshot, and time series are refused.
+//! A change stream says nothing of views, of `admin`, and of what the server takes for its own (`system.js`, users, the buckets of
+//! time series). So what exists is listed once more behind the exact reading, collections that it is silent about are read
+//! whole at the time of the snapshot, and what cannot be read at one time is refused.
 
 use super::Capture;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::deployment::{Collection, CollectionKind, Position};
 use crate::source::mongo::catalogue;
 use crate::source::mongo::reading::{self, Patience, State};
@@ -29,6 +30,12 @@ impl Capture<'_> {
                     "the oplog is not ours to read: a change stream says what was touched, and only the moments of snapshots \
                      can be had back",
                 );
+                if self.server.version().starts_with("6.0.") {
+                    self.progress.note(
+                        "what the command applyOps writes (mongorestore --oplogReplay) is told by no change stream of MongoDB 6.0: \
+                         take a snapshot with --force after it",
+                    );
+                }
                 Ok(Trail::Changes)
             }
             Err(refusal) => Err(refusal.error),
@@ -50,18 +57,27 @@ impl Capture<'_> {
 
     /// Whether nobody tells of changes to its documents.
     pub(super) fn is_silent(&self, of: &Collection) -> bool {
-        self.trail == Trail::Changes && of.name() == "system.js"
+        let own = of.database() == "admin" || of.name().starts_with("system.");
+        own && self.trail == Trail::Changes
     }
 
-    /// Whether it can be taken exactly with this trail at all.
+    /// Whether all of it can be taken exactly with this trail.
     pub(super) fn suits(&self, listed: &[Collection]) -> Result<()> {
-        let series = |own: &&Collection| own.kind == CollectionKind::TimeSeries;
-        match listed.iter().find(series) {
-            Some(series) if self.trail == Trail::Changes => {
-                Err(catalogue::hidden_series(&series.namespace))
-            }
-            _ => Ok(()),
+        if self.trail == Trail::Oplog {
+            return Ok(());
         }
+        for own in listed {
+            if own.kind == CollectionKind::TimeSeries {
+                return Err(catalogue::hidden_series(&own.namespace));
+            }
+            if own.kind == CollectionKind::Capped && self.is_silent(own) {
+                let what = "a capped collection of whose changes only the oplog tells";
+                return Err(Error::new(Kind::Permission, what)
+                    .subject(&own.namespace)
+                    .hint("leave it out with --ns-exclude, or take the snapshot with the role `backup`"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads what nobody tells of as it was at that time; whether what exists is what was listed.
@@ -70,7 +86,8 @@ impl Capture<'_> {
             return Ok(true);
         }
         for collection in listed {
-            if let (true, Some(uuid)) = (self.is_silent(collection), collection.uuid) {
+            let plain = collection.kind == CollectionKind::Plain;
+            if let (true, Some(uuid)) = (plain && self.is_silent(collection), collection.uuid) {
                 let held = self.base(collection, State::Snapshot { at: at.time })?;
                 self.held.insert(uuid, held);
             }

@@ -4,11 +4,13 @@
 //! | the file | its collections |
 //! |---|---|
 //! | `[{...}, {...}]` | one, named after the file |
-//! | `{"exported_at": ..., "quotes": [{...}], "sessions": {"a1": {...}}}` | one for each array and each object of objects, and one named after the file for what else there is |
+//! | `{"exported_at": ..., "quotes": [{...}], "sessions": {"a1": {...}}}` | one for each array and each object of objects, and one named after the file for what else there is (`NAME.rest` where that is taken) |
 //! | `{"session_id": ..., "messages": [...]}` | one, named after the file, of one record |
 //!
 //! A record becomes the `_id` that it says itself where all of its collection say one by the same name and none says the same
 //! twice; otherwise one that is worked out from its content, so that the same record read twice is the same document.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
@@ -77,7 +79,14 @@ fn object(all: &mut Vec<Records>, stem: &str, own: Map<String, Value>) {
     let rest = divided(all, "", own, DEPTH_MAX);
     // An export of nothing but numbers and words is a record of its own, too.
     if !rest.is_empty() || all.len() == before {
-        gather(all, stem, vec![Value::Object(rest)]);
+        // Beside its records, not among them.
+        let taken = all.iter().any(|own| own.name == stem);
+        let name = if taken {
+            format!("{stem}.rest")
+        } else {
+            stem.to_owned()
+        };
+        gather(all, &name, vec![Value::Object(rest)]);
     }
 }
 
@@ -93,10 +102,14 @@ fn is_record(own: &Map<String, Value>) -> bool {
 
 fn holds_records(value: &Value) -> bool {
     match value {
-        Value::Array(own) => !own.is_empty() && own.iter().all(Value::is_object),
-        Value::Object(own) => !own.is_empty() && own.values().all(Value::is_object),
+        Value::Array(own) => are_records(own.iter()),
+        Value::Object(own) => are_records(own.values()),
         _ => false,
     }
+}
+
+fn are_records<'v>(mut all: impl ExactSizeIterator<Item = &'v Value>) -> bool {
+    all.len() > 0 && all.all(Value::is_object)
 }
 
 /// Takes the collections out of a container; what is left of it.
@@ -113,12 +126,13 @@ fn divided(
             above => format!("{above}.{key}"),
         };
         match value {
-            Value::Array(own) if holds_records(&Value::Array(own.clone())) => {
-                gather(all, &name(&path), own);
-            }
-            Value::Object(own) if !own.is_empty() && own.values().all(Value::is_object) => {
+            Value::Array(own) if are_records(own.iter()) => gather(all, &name(&path), own),
+            Value::Object(own) if are_records(own.values()) => {
                 let named = own.into_iter().map(|(key, value)| match value {
-                    Value::Object(value) => with_id(Value::String(key), value),
+                    Value::Object(value) => {
+                        let id = value.get("_id").cloned();
+                        with_id(id.unwrap_or(Value::String(key)), value)
+                    }
                     value => value,
                 });
                 gather(all, &name(&path), named.collect());
@@ -169,33 +183,39 @@ fn name(text: &str) -> String {
     }
 }
 
-/// The record with that `_id` before all else, unless it has one.
+/// The record with that `_id` before all else.
 fn with_id(id: Value, record: Map<String, Value>) -> Value {
-    let mut own = Map::new();
-    if !record.contains_key("_id") {
-        own.insert("_id".into(), id);
-    }
-    own.extend(record);
+    let mut own = Map::from_iter([("_id".to_owned(), id)]);
+    own.extend(record.into_iter().filter(|(key, _)| key != "_id"));
     Value::Object(own)
 }
 
-/// All of them with an `_id`.
+/// All of them with an `_id`, each its own but for records that are the same.
 fn identified(documents: Vec<Value>) -> Vec<Value> {
+    let id_by = |own: &Value, name: &str| match own.get("_id").or_else(|| own.get(name)) {
+        Some(id @ (Value::String(_) | Value::Number(_))) => Some(id.clone()),
+        _ => None,
+    };
     let says = |name: &str| {
-        let mut all = std::collections::HashSet::new();
-        documents.iter().all(|own| match own.get(name) {
-            Some(id @ (Value::String(_) | Value::Number(_))) => all.insert(id.to_string()),
-            _ => false,
-        })
+        let mut all = HashSet::new();
+        let mut ids = documents.iter().map(|own| id_by(own, name));
+        ids.all(|id| id.is_some_and(|id| all.insert(id.to_string())))
     };
     let named = IDENTITIES[1..].iter().copied().find(|name| says(name));
+    let mut seen = HashSet::new();
     documents
         .into_iter()
         .map(|own| {
+            let id = match named {
+                Some(name) => id_by(&own, name),
+                None => own
+                    .get("_id")
+                    .filter(|id| seen.insert(id.to_string()))
+                    .cloned(),
+            };
             let Value::Object(own) = own else {
                 return own;
             };
-            let id = named.and_then(|name| own.get(name).cloned());
             let id = id.unwrap_or_else(|| {
                 let hash = blake3::hash(Value::Object(own.clone()).to_string().as_bytes());
                 let hex = hash.to_hex();
@@ -248,6 +268,8 @@ mod tests {
         assert_eq!(found(none), of(&[("file", &["hash", "hash"])]));
         let own = json!([{"_id": 7, "id": 1}, {"id": 2}]);
         assert_eq!(found(own), of(&[("file", &["7", "2"])]));
+        let twice = json!([{"_id": 1, "id": 5}, {"id": 1}, {"_id": 1, "id": 6}]);
+        assert_eq!(found(twice), of(&[("file", &["1", "hash", "hash"])]));
         assert_eq!(found(json!([])), of(&[("file", &[])]));
         assert_eq!(found(json!("words")), of(&[]));
     }
@@ -278,6 +300,10 @@ mod tests {
             "words": ["a", "b"],
         });
         assert_eq!(rest, expected);
+        // One that is named like its file is no reason to mix its records with the rest.
+        let export = json!({"file": [{"session_id": "a"}], "total": 1});
+        let expected = of(&[("file", &["\"a\""]), ("file.rest", &["hash"])]);
+        assert_eq!(found(export), expected);
         // An export may have an `id` of its own.
         let export = json!({"id": "backup-1", "quotes": [{"id": 5}]});
         assert_eq!(

@@ -1,7 +1,11 @@
 //! The time that a file states: in a field of its own, in its name, or in its records.
+//!
+//! Half of a time is none: what is not wholly understood (`11/10/2025 08:05`, of which nobody knows the month) is not taken
+//! for one, and the next best says it. Nothing after the file's last change is a time that it states of itself.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -47,6 +51,10 @@ const FIELDS: [&str; 33] = [
 const HEADS: [&str; 5] = ["metadata", "meta", "info", "header", "export_info"];
 /// What was written before is no time of a file like these: the year 2000, in seconds.
 const FIRST: i64 = 946_684_800;
+const SECOND: Nanos = 1_000_000_000;
+const DAY: Nanos = 86_400 * SECOND;
+/// A number in a name is a time where it is about that of the file; otherwise it is somebody's telephone.
+const NUMBER_BEFORE: Nanos = 366 * DAY;
 
 /// Where a time was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +69,16 @@ pub enum Basis {
     Modified,
 }
 
-/// The time that a file of these values says in its head, in its name, or in its records; nothing after `now`, and times
-/// without a zone as that of `zone`.
+/// The time that a file of these values says in its head, in its name, or in its records; nothing a day after `changed`, when
+/// it was last written to, and times without a zone as that of `zone`.
 #[must_use]
-pub fn stated(values: &[Value], name: &str, now: Nanos, zone: &TimeZone) -> Option<(Nanos, Basis)> {
-    let reader = Reader { now, zone };
+pub fn stated(
+    values: &[Value],
+    name: &str,
+    changed: Nanos,
+    zone: &TimeZone,
+) -> Option<(Nanos, Basis)> {
+    let reader = Reader { changed, zone };
     if let [value @ Value::Object(_)] = values {
         let heads = HEADS.iter().filter_map(|head| value.get(head));
         for own in std::iter::once(value).chain(heads) {
@@ -82,7 +95,7 @@ pub fn stated(values: &[Value], name: &str, now: Nanos, zone: &TimeZone) -> Opti
 }
 
 struct Reader<'r> {
-    now: Nanos,
+    changed: Nanos,
     zone: &'r TimeZone,
 }
 
@@ -122,15 +135,50 @@ impl Reader<'_> {
         }
     }
 
+    /// A text that says a time and nothing else.
     fn text(&self, text: &str) -> Option<Nanos> {
+        let zoned = [
+            "%Y-%m-%d %H:%M:%S%.f %z",
+            "%Y-%m-%d %H:%M:%S%.f%z",
+            "%Y-%m-%dT%H:%M:%S%.f%z",
+        ];
+        let plain = [
+            "%Y/%m/%d %H:%M:%S",
+            "%Y/%m/%d",
+            "%Y%m%d_%H%M%S",
+            "%Y%m%d-%H%M%S",
+            "%Y-%m-%d_%H-%M-%S",
+        ];
         if let Ok(stamp) = text.parse::<Timestamp>() {
             return self.sane(stamp);
         }
-        // A time must say when it was; a date alone says it well enough.
         if let Ok(local) = text.parse::<DateTime>() {
             return self.local(local);
         }
-        self.name(text)
+        if let Ok(zoned) = rfc2822::parse(text) {
+            return self.sane(zoned.timestamp());
+        }
+        let utc = text
+            .strip_suffix(" UTC")
+            .or_else(|| text.strip_suffix(" GMT"));
+        if let Some(Ok(local)) = utc.map(str::parse::<DateTime>) {
+            return self.sane(local.to_zoned(TimeZone::UTC).ok()?.timestamp());
+        }
+        let stamp = |form: &&str| Timestamp::strptime(form, text).ok();
+        if let Some(stamp) = zoned.iter().find_map(stamp) {
+            return self.sane(stamp);
+        }
+        let local = |form: &&str| {
+            let date = || {
+                Some(
+                    Date::strptime(form, text)
+                        .ok()?
+                        .to_datetime(Time::midnight()),
+                )
+            };
+            DateTime::strptime(form, text).ok().or_else(date)
+        };
+        self.local(plain.iter().find_map(local)?)
     }
 
     /// Seconds or milliseconds.
@@ -149,10 +197,11 @@ impl Reader<'_> {
 
     fn sane(&self, stamp: Timestamp) -> Option<Nanos> {
         let time = Nanos::try_from(stamp.as_nanosecond()).ok()?;
-        (stamp.as_second() >= FIRST && time <= self.now).then_some(time)
+        let latest = self.changed.saturating_add(DAY);
+        (stamp.as_second() >= FIRST && time <= latest).then_some(time)
     }
 
-    /// The first date within a text, with the time behind it if there is one: `2025-10-11_14-30-00`, `20251011_1430`,
+    /// The first date within a name, with the time behind it if there is one: `2025-10-11_14-30-00`, `20251011_1430`,
     /// `20251011143000`; or seconds or milliseconds since 1970.
     fn name(&self, text: &str) -> Option<Nanos> {
         let mut groups: Vec<(usize, &str)> = Vec::new();
@@ -167,7 +216,18 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        (0..groups.len()).find_map(|at| self.groups(&groups[at..]))
+        (0..groups.len()).find_map(|at| {
+            // A year behind a day and a month: which is which nobody knows.
+            let before = at.checked_sub(1).map(|before| groups[before]);
+            let joined = before.is_some_and(|(from, digits)| {
+                digits.len() == 2 && from + digits.len() + 1 == groups[at].0
+            });
+            if joined {
+                None
+            } else {
+                self.groups(&groups[at..])
+            }
+        })
     }
 
     /// Groups of digits, each with its place; only those count together that one character parts.
@@ -178,29 +238,28 @@ impl Reader<'_> {
             let follows = end.is_none_or(|end| *at == end + 1);
             let fits = match joined.len() {
                 0 => [4, 8, 10, 12, 13, 14].contains(&digits.len()),
-                4 | 6 | 8 | 10 | 12 => {
-                    digits.len() == 2 || (joined.len() == 8 && [4, 6].contains(&digits.len()))
-                }
+                8 => [2, 4, 6].contains(&digits.len()),
+                4 | 6 | 10 | 12 => digits.len() == 2,
                 _ => false,
             };
-            if !follows || !fits || joined.len() + digits.len() > 14 {
+            if !follows || !fits {
                 break;
             }
             joined.push_str(digits);
             end = Some(at + digits.len());
         }
-        if let ([(_, first), ..], true) = (groups, [10, 13].contains(&joined.len()))
-            && first.len() == joined.len()
-        {
-            return self.number(joined.parse().ok()?);
+        let (_, first) = groups.first()?;
+        if [10, 13].contains(&first.len()) {
+            let time = self.number(first.parse().ok()?)?;
+            return (time >= self.changed.saturating_sub(NUMBER_BEFORE)).then_some(time);
         }
         let part = |from: usize| joined.get(from..from + 2)?.parse::<i8>().ok();
         let date = Date::new(joined.get(..4)?.parse().ok()?, part(4)?, part(6)?).ok()?;
         let time = match joined.len() {
-            12 | 14 => Time::new(part(8)?, part(10)?, part(12).unwrap_or_default(), 0).ok(),
-            _ => None,
+            12 | 14 => Time::new(part(8)?, part(10)?, part(12).unwrap_or_default(), 0).ok()?,
+            _ => Time::midnight(),
         };
-        self.local(date.to_datetime(time.unwrap_or_default()))
+        self.local(date.to_datetime(time))
     }
 }
 
@@ -211,12 +270,17 @@ mod tests {
 
     use super::*;
 
-    const NOW: Nanos = 1_790_000_000_000_000_000;
+    /// 2025-12-31, when the files of these tests were last changed.
+    const CHANGED: Nanos = 1_767_139_200 * SECOND;
 
     fn said(value: Value, name: &str) -> Option<(String, Basis)> {
-        let (time, basis) = stated(&[value], name, NOW, &TimeZone::UTC)?;
+        let (time, basis) = stated(&[value], name, CHANGED, &TimeZone::UTC)?;
         let stamp = Timestamp::from_nanosecond(time.into()).unwrap();
         Some((stamp.to_string(), basis))
+    }
+
+    fn named(time: &str) -> Option<(String, Basis)> {
+        Some((time.to_owned(), Basis::Name))
     }
 
     #[test]
@@ -224,6 +288,10 @@ mod tests {
         for (name, time) in [
             (
                 "conversations_2025-10-11_14-30-05.json",
+                "2025-10-11T14:30:05Z",
+            ),
+            (
+                "conversations_2025-10-11T14:30:05.json",
                 "2025-10-11T14:30:05Z",
             ),
             ("backup_20251011_143005.json", "2025-10-11T14:30:05Z"),
@@ -234,39 +302,64 @@ mod tests {
             ("kb_1760193005.json", "2025-10-11T14:30:05Z"),
             ("kb_1760193005000.json", "2025-10-11T14:30:05Z"),
         ] {
-            let (found, basis) = said(json!([]), name).unwrap_or_else(|| panic_on(name));
-            assert_eq!((found.as_str(), basis), (time, Basis::Name), "{name}");
+            assert_eq!(said(json!([]), name), named(time), "{name}");
         }
         for name in [
             "a.json",
-            "chat-51999888777.json",
             "9999-99-99.json",
             "v1.2.3",
             "2031-01-01",
+            // The day or the month?
+            "backup_11-10-2025_08-05-30.json",
+            // Telephones, and a number of a chat.
+            "chat-51999888777.json",
+            "chat_1155551234.json",
+            "chat_201001234567.json",
+            "chat_1234567890.json",
         ] {
             assert_eq!(said(json!([]), name), None, "{name}");
         }
     }
 
-    fn panic_on(name: &str) -> (String, Basis) {
-        (format!("nothing in {name}"), Basis::Modified)
+    #[test]
+    fn texts_say_a_time_wholly_or_not_at_all() {
+        for (text, time) in [
+            ("2025-10-11T14:30:05.5", "2025-10-11T14:30:05.5Z"),
+            ("2025-10-11T14:30:05-05:00", "2025-10-11T19:30:05Z"),
+            ("2025-10-11 14:30:05 -0500", "2025-10-11T19:30:05Z"),
+            ("2025-10-11T14:30:05.25+0100", "2025-10-11T13:30:05.25Z"),
+            ("2025-10-11 14:30:05 UTC", "2025-10-11T14:30:05Z"),
+            ("Sat, 11 Oct 2025 08:05:00 GMT", "2025-10-11T08:05:00Z"),
+            ("2025/10/11 14:30:05", "2025-10-11T14:30:05Z"),
+            ("2025/10/11", "2025-10-11T00:00:00Z"),
+            ("2025-10-11", "2025-10-11T00:00:00Z"),
+            ("20251011_143005", "2025-10-11T14:30:05Z"),
+        ] {
+            let field = Basis::Field("timestamp".into());
+            let expected = Some((time.to_owned(), field));
+            assert_eq!(said(json!({ "timestamp": text }), "x"), expected, "{text}");
+        }
+        for text in [
+            "11/10/2025 08:05:30",
+            "Sat Oct 11 2025 08:05:00 GMT-0500",
+            "soon",
+            "2125-10-11T14:30:05Z",
+            "",
+        ] {
+            assert_eq!(said(json!({ "timestamp": text }), "x"), None, "{text}");
+        }
     }
 
     #[test]
     fn the_head_of_a_file_says_it_before_its_name_and_its_name_before_its_records() {
         let at = |time: &str, field: &str| Some((time.to_owned(), Basis::Field(field.into())));
-        let head = json!({"created_at": "2025-01-01", "exported_at": "2025-10-11T14:30:05.5"});
-        let expected = at("2025-10-11T14:30:05.5Z", "exported_at");
+        let head = json!({"created_at": "2025-01-01", "exported_at": "2025-10-11T14:30:05"});
+        let expected = at("2025-10-11T14:30:05Z", "exported_at");
         assert_eq!(said(head, "2024-01-01.json"), expected);
         let inner = json!({"metadata": {"timestamp": 1_760_193_005}, "quotes": []});
         assert_eq!(said(inner, "x"), at("2025-10-11T14:30:05Z", "timestamp"));
-        let zoned = json!({"timestamp": "2025-10-11T14:30:05-05:00"});
-        assert_eq!(said(zoned, "x"), at("2025-10-11T19:30:05Z", "timestamp"));
         let date = json!({"timestamp": {"$date": {"$numberLong": "1760193005000"}}});
         assert_eq!(said(date, "x"), at("2025-10-11T14:30:05Z", "timestamp"));
-        // What is to come, and what is no time, says nothing.
-        let later = json!({"timestamp": "2125-10-11T14:30:05Z", "date": "soon", "time": 12});
-        assert_eq!(said(later, "x"), None);
         let records = json!({"quotes": [
             {"created_at": "2025-03-01T00:00:00Z"},
             {"created_at": "2025-03-02T00:00:00Z", "updated_at": "2025-04-01T00:00:00Z"},

@@ -1,8 +1,8 @@
 //! Looking ahead where the disk is slow.
 //!
 //! A walk asks for one name after the other, and on a cold cache each answer may have to come from the disk, or over the
-//! network, while everything else stands still. So where the listing of a directory had to be waited for, a few scouts go
-//! ahead through it and look at what the walk will ask for; nothing of what they see is used. The walk then asks again and
+//! network, while everything else stands still. So where listings of directories had to be waited for, a few scouts go
+//! ahead through them and look at what the walk will ask for; nothing of what they see is used. The walk then asks again and
 //! is answered from memory, in its own order, with what is true at that moment. Where nothing is waited for there are no
 //! scouts, and nothing is asked for twice. They know no rules: of a tree that is left out they look at a little in vain.
 
@@ -140,7 +140,7 @@ fn look(
 }
 
 /// How often this thread has waited for anything so far.
-pub fn waits() -> std::ffi::c_long {
+pub fn waits() -> i64 {
     use nix::sys::resource::{UsageWho, getrusage};
     getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
 }

@@ -22,14 +22,19 @@ use crate::source::{Event, Origin};
 
 /// Events handed over at once.
 const BATCH: usize = 256;
+/// So many members are visited before it is asked whether they had to be waited for, and of so many that is slow.
+const LOOKED_AT: usize = 64;
+const WAITED_FOR: i64 = 8;
 
 /// A directory that was entered and not yet left.
 struct Frame<'a> {
     dir: Arc<Dir>,
     origin: Arc<dyn Origin>,
     names: Arc<Names>,
-    /// Its listing had to be waited for: so will its members be.
-    slow: bool,
+    /// Names up to here were offered to the scouts.
+    offered: usize,
+    /// Waits of this thread when that was last looked at.
+    waits: i64,
     /// Index of the next name.
     next: usize,
     wanted: Option<&'a Wanted>,
@@ -66,6 +71,28 @@ pub struct Walk<'a> {
     path: Vec<u8>,
     lister: Lister,
     scouts: Scouts,
+    /// Whether things have to be waited for: one wait may be for anything, of this program too.
+    slow: Slow,
+}
+
+/// How many listings in a row had to be waited for.
+#[derive(Default)]
+struct Slow(u32);
+
+impl Slow {
+    fn listed(&mut self, waited: bool) {
+        self.0 = if waited { self.0 + 1 } else { 0 };
+    }
+
+    fn visited(&mut self, waits: i64) {
+        if waits >= WAITED_FOR {
+            self.0 = 2;
+        }
+    }
+
+    fn is(&self) -> bool {
+        self.0 >= 2
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -86,6 +113,7 @@ impl<'a> Walk<'a> {
             path: Vec::new(),
             lister: Lister::default(),
             scouts: Scouts::default(),
+            slow: Slow::default(),
         }
     }
 
@@ -120,8 +148,14 @@ impl<'a> Walk<'a> {
             if index % BATCH == BATCH - 1 {
                 self.progress.go_on()?;
             }
-            if frame.slow && index % AHEAD == 0 && !done {
+            if frame.whole && index % LOOKED_AT == LOOKED_AT - 1 {
+                let waits = waits();
+                self.slow.visited(waits - frame.waits);
+                frame.waits = waits;
+            }
+            if frame.whole && self.slow.is() && index >= frame.offered && !done {
                 self.scouts.offer(&frame.dir, &frame.names, index);
+                frame.offered = index + AHEAD;
             }
             if done {
                 self.leave()?;
@@ -337,7 +371,10 @@ impl<'a> Walk<'a> {
         })?;
         let before = waits();
         let names = Arc::new(self.names(&dir, way)?);
-        let slow = way.whole && names.len() > 1 && waits() > before;
+        let now = waits();
+        if way.whole {
+            self.slow.listed(now > before);
+        }
         let mut nested = None;
         if way.whole {
             let progress = self.progress;
@@ -350,7 +387,8 @@ impl<'a> Walk<'a> {
             dir,
             origin,
             names,
-            slow,
+            offered: 0,
+            waits: now,
             next: 0,
             wanted: way.wanted,
             whole: way.whole,
@@ -389,6 +427,10 @@ impl<'a> Walk<'a> {
         self.stack.pop();
         self.path
             .truncate(self.stack.last().map_or(0, |frame| frame.path_len));
+        if let Some(above) = self.stack.last_mut() {
+            // What was waited for below says nothing of its own members.
+            above.waits = waits();
+        }
         self.put(Event::Leave)
     }
 

@@ -20,6 +20,12 @@ impl Answer {
         self.0
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
     fn get(&self, name: &str) -> Result<Option<Element<'_>>> {
         Document::answer(&self.0)?.get(name.as_bytes())
     }

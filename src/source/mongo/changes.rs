@@ -18,6 +18,14 @@ use crate::progress::Progress;
 /// seconds where nobody does.
 const SILENT_MAX: u32 = 120;
 
+/// Codes of a stream that cannot be gone on with: what it would tell is not there any more, or cannot be told.
+const LOST: [i32; 4] = [
+    code::CAPPED_POSITION_LOST,
+    code::INCOMPLETE_TRANSACTION_HISTORY,
+    code::CHANGE_STREAM_FATAL,
+    code::CHANGE_STREAM_HISTORY_LOST,
+];
+
 /// A change stream to be read.
 pub struct Changes<'c> {
     /// The server.
@@ -28,6 +36,8 @@ pub struct Changes<'c> {
     pub whole: Vec<(&'c str, &'c str)>,
     /// Asked whether to go on.
     pub progress: &'c dyn Progress,
+    /// Asked the same with each batch: it may have to be said that we are alive.
+    pub go_on: &'c dyn Fn() -> Result<()>,
 }
 
 /// Where a stream is gone on with.
@@ -37,8 +47,6 @@ enum Place {
     At(u64),
     /// Behind a token of the server's.
     Behind(Vec<u8>),
-    /// The same, of an event that ended the stream.
-    Anew(Vec<u8>),
 }
 
 impl Changes<'_> {
@@ -62,9 +70,8 @@ impl Changes<'_> {
                 Ok(true) => return Ok(Stretch::Whole),
                 Ok(false) => patience.well(),
                 Err(Refusal {
-                    code: Some(code::CHANGE_STREAM_HISTORY_LOST | code::CAPPED_POSITION_LOST),
-                    ..
-                }) => return Ok(Stretch::Gap),
+                    code: Some(code), ..
+                }) if LOST.contains(&code) => return Ok(Stretch::Gap),
                 Err(refusal) if refusal.code == Some(code::UNAUTHORIZED) => {
                     return Err(Refusal {
                         error: refusal.error.hint(
@@ -95,7 +102,7 @@ impl Changes<'_> {
             .follow(self.database.unwrap_or("admin"), self.command(here))?;
         let mut silent = 0;
         while let Some(batch) = self.server.next(&mut cursor)? {
-            self.progress.go_on()?;
+            (self.go_on)()?;
             let mut empty = true;
             for event in batch.documents()? {
                 let event = event?;
@@ -107,7 +114,7 @@ impl Changes<'_> {
                 if word(event, b"operationType")? == b"invalidate" {
                     // A database that is dropped ends a stream of it; what comes after is told by another one.
                     let id = event.get(b"_id")?.ok_or_else(lacking)?;
-                    *here = Place::Anew(id.value.to_vec());
+                    *here = Place::Behind(id.value.to_vec());
                     return Ok(false);
                 }
                 if time > from {
@@ -140,14 +147,17 @@ impl Changes<'_> {
     }
 
     fn command(&self, here: &Place) -> Builder {
-        let mut stream = Builder::new().boolean("showExpandedEvents", true);
+        // What comes by a migration of chunks, or is copied into a capped collection, comes all the same.
+        let mut stream = Builder::new()
+            .boolean("showExpandedEvents", true)
+            .boolean("showMigrationEvents", true);
         if self.database.is_none() {
             stream = stream.boolean("allChangesForCluster", true);
         }
         stream = match here {
             Place::At(time) => stream.timestamp("startAtOperationTime", *time),
-            Place::Behind(token) => stream.raw(kind::DOCUMENT, b"resumeAfter", token),
-            Place::Anew(token) => stream.raw(kind::DOCUMENT, b"startAfter", token),
+            // It may be the token of an event that ended the stream, behind which nothing could be resumed.
+            Place::Behind(token) => stream.raw(kind::DOCUMENT, b"startAfter", token),
         };
         let mut wanted = Builder::new();
         for name in [
@@ -246,14 +256,23 @@ pub fn effects(event: Document<'_>, visit: &mut dyn FnMut(Effect<'_>) -> Result<
             let key = inner(event, b"documentKey")?.ok_or_else(lacking)?;
             let id = key.get(b"_id")?.ok_or_else(lacking)?;
             let how = match operation {
-                b"insert" => How::Came(inner(event, b"fullDocument")?.unwrap_or(key)),
+                b"insert" => How::Came(inner(event, b"fullDocument")?),
                 b"delete" => How::Went,
                 _ => How::Changed,
             };
             visit(Effect::Touched { uuid, id, how })
         }
-        b"create" | b"modify" | b"createIndexes" | b"dropIndexes" | b"startIndexBuild"
-        | b"commitIndexBuild" | b"abortIndexBuild" | b"dropDatabase" => {
+        b"create"
+        | b"modify"
+        | b"createIndexes"
+        | b"dropIndexes"
+        | b"startIndexBuild"
+        | b"commitIndexBuild"
+        | b"abortIndexBuild"
+        | b"dropDatabase"
+        | b"shardCollection"
+        | b"refineCollectionShardKey"
+        | b"reshardCollection" => {
             let namespace = namespace(named)?;
             visit(Effect::Catalogue { namespace })
         }
@@ -275,6 +294,8 @@ pub fn effects(event: Document<'_>, visit: &mut dyn FnMut(Effect<'_>) -> Result<
             }
             Ok(())
         }
+        // Where a transaction's changes end; each was told by itself.
+        b"endOfTransaction" => Ok(()),
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
@@ -333,7 +354,8 @@ mod tests {
             all.push(match effect {
                 Effect::Touched { uuid, id, how } => {
                     let how = match how {
-                        How::Came(document) => format!("came {}", document.elements().count()),
+                        How::Came(Some(own)) => format!("came {}", own.elements().count()),
+                        How::Came(None) => "came".into(),
                         How::Changed => "changed".into(),
                         How::Went => "went".into(),
                     };
@@ -355,7 +377,7 @@ mod tests {
                 .document("ns", names("shop", "quotes"))
                 .document("documentKey", Builder::new().int32("_id", 1))
         };
-        assert_eq!(told(of("insert")).unwrap(), ["4 [1, 0, 0, 0] came 1"]);
+        assert_eq!(told(of("insert")).unwrap(), ["4 [1, 0, 0, 0] came"]);
         let whole = Builder::new().int32("_id", 1).int32("n", 2);
         let whole = of("insert").document("fullDocument", whole);
         assert_eq!(told(whole).unwrap(), ["4 [1, 0, 0, 0] came 2"]);

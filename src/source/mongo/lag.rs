@@ -1,20 +1,22 @@
 //! Giving way: while a majority of a replica set's members is far behind its primary, reading waits, for it may be what
-//! keeps them from coming after.
+//! keeps them from coming after. Where they do not come at all, it ends: no snapshot could be exact.
 
 use std::time::Duration;
 
 use super::command::Builder;
 use super::server::{Asked, Server, Topology};
 use crate::clock::{Clock, SystemClock};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 /// So far behind is too far.
 const TOO_FAR: Duration = Duration::from_secs(10);
-/// No longer than so between two batches: a set of which a member is gone for good is read all the same, if slowly.
+/// No longer than so between two batches: they come, if slowly.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// A majority that got nothing new for so long will not be waited for.
+const STILL_MAX: Duration = Duration::from_secs(120);
 
 /// How far a majority is behind.
 #[derive(Default)]
@@ -23,12 +25,17 @@ pub struct Lag {
     looked: Duration,
     /// An entry of the primary's that the majority did not have yet, and since when.
     awaited: Option<(u64, Duration)>,
+    /// The newest entry of the majority, and since when it is that.
+    held: (u64, Duration),
     told: bool,
 }
 
 impl Lag {
     /// Hears of the newest entry of the primary, and of the newest that a majority has; how long it has been behind.
     fn hear(&mut self, newest: u64, majority: u64, now: Duration) -> Duration {
+        if majority != self.held.0 {
+            self.held = (majority, now);
+        }
         if self.awaited.is_some_and(|(entry, _)| majority >= entry) {
             self.awaited = None;
         }
@@ -57,7 +64,8 @@ impl Lag {
     /// Waits while it is too far behind.
     ///
     /// # Errors
-    /// Where `progress` says not to go on. What the server says is no error here: whoever reads on will hear of it.
+    /// Where `progress` says not to go on, and where the majority stands still. What the server says is no error here: whoever
+    /// reads on will hear of it.
     pub fn give_way(&mut self, server: &Server, progress: &dyn Progress) -> Result<()> {
         let begun = self.clock.elapsed();
         if *server.topology() == Topology::Alone || begun < self.looked + EVERY {
@@ -68,6 +76,13 @@ impl Lag {
             && self.looked.saturating_sub(begun) < WAIT_MAX
         {
             progress.go_on()?;
+            if self.looked.saturating_sub(self.held.1) >= STILL_MAX {
+                return Err(Error::new(
+                    Kind::Failed,
+                    "a majority of the members does not follow the primary",
+                )
+                .subject(server.address()));
+            }
             if !std::mem::replace(&mut self.told, true) {
                 progress.note(&format!(
                     "a majority of the members is {} s behind the primary: reading waits for them",

@@ -40,8 +40,8 @@ pub enum Effect<'a> {
 /// What happened to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How<'a> {
-    /// It was not there before; this is all of it.
-    Came(Document<'a>),
+    /// It was not there before; this is all of it, where that is told.
+    Came(Option<Document<'a>>),
     /// It was there before, and is.
     Changed,
     /// It is not there any more.
@@ -170,7 +170,7 @@ fn operation<'a>(
         return Err(unknown("an operation that names no _id"));
     };
     let how = match (op, document) {
-        (b"i", Some(document)) => How::Came(document),
+        (b"i", document) => How::Came(document),
         (b"d", _) => How::Went,
         _ => How::Changed,
     };

@@ -371,7 +371,11 @@ pub fn scan(
     let mut patience = Patience::new(progress);
     loop {
         let before = last.clone();
-        match scan_on(server, of, natural, state, &mut last, take) {
+        let mut take = |batch: Batch| {
+            server.give_time(&batch, progress)?;
+            take(batch)
+        };
+        match scan_on(server, of, natural, state, &mut last, &mut take) {
             Ok(()) => return Ok(()),
             // There is no place in the order of insertion to go on from.
             Err(refusal) if natural && last.is_some() => return Err(refusal),
@@ -478,6 +482,7 @@ pub fn some(
     most: usize,
     patience: &mut Patience<'_>,
 ) -> Asked<Option<Vec<Vec<u8>>>> {
+    let progress = patience.progress;
     patience.until(|| {
         let values = ids.iter().map(|(kind, value)| (*kind, &value[..]));
         let among = Builder::new().array("$in", values);
@@ -492,6 +497,10 @@ pub fn some(
         };
         let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = server.next(&mut cursor)? {
+            // What is read at one time must be read soon.
+            if matches!(state, State::Majority { .. }) {
+                server.give_time(&batch, progress)?;
+            }
             if let (State::Snapshot { at }, Some(read)) = (state, batch.read_at()?)
                 && read != at
             {

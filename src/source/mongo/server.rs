@@ -8,7 +8,8 @@ use super::answer::{Answer, Documents};
 use super::command::Builder;
 use super::driver::{Batches, Driver};
 use crate::error::{Error, Kind, Result};
-use crate::pace::Pace;
+use crate::pace::{Pace, SLICE};
+use crate::progress::Progress;
 
 /// How long the server waits for something new before it answers.
 const AWAITED: Duration = Duration::from_millis(500);
@@ -27,6 +28,8 @@ pub mod code {
     pub const DUPLICATE_KEY: i32 = 11_000;
     pub const NAMESPACE_EXISTS: i32 = 48;
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
+    pub const INCOMPLETE_TRANSACTION_HISTORY: i32 = 217;
+    pub const CHANGE_STREAM_FATAL: i32 = 280;
     pub const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub const COLLECTION_UUID_MISMATCH: i32 = 361;
@@ -123,7 +126,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks no more than so many bytes of documents a second of it.
+    /// Asks no more than so many bytes of documents a second of it, where there is time.
     #[must_use]
     pub fn at_rate(self, rate: Option<u64>) -> Self {
         Self {
@@ -208,10 +211,24 @@ impl Server {
     /// Whatever the server says.
     pub fn next(&self, cursor: &mut Cursor) -> Asked<Option<Batch>> {
         let next = self.named(self.driver.next(&mut cursor.0))?;
-        if let (Some(pace), Some(answer)) = (&self.pace, &next) {
-            pace.pass(answer.len());
-        }
         Ok(next.map(|answer| Batch(Answer::new(answer))))
+    }
+
+    /// Waits until so many bytes have had their time.
+    ///
+    /// # Errors
+    /// Where `progress` says not to go on.
+    pub fn give_time(&self, batch: &Batch, progress: &dyn Progress) -> Result<()> {
+        if let Some(pace) = &self.pace {
+            let mut left = batch.0.size();
+            while left > 0 {
+                let some = left.min(SLICE);
+                pace.pass(some);
+                progress.go_on()?;
+                left -= some;
+            }
+        }
+        Ok(())
     }
 
     /// All documents that a command's cursor gives; for what is known to be few.

@@ -1,0 +1,113 @@
+//! Connections that break off and primaries that step down while a snapshot is taken: it goes on where it was.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use duramen::ops::snapshot::{Selection, SnapshotSummary};
+use mongodb::bson::doc;
+
+use crate::common::mongod::Mongod;
+use crate::common::random::Random;
+use crate::common::seed;
+use crate::lab::{Lab, at, on_server, same};
+
+const DOCUMENTS: i32 = 40_000;
+
+fn fill(server: &Mongod) {
+    let quote = |id: i32| doc! { "_id": id, "text": "words ".repeat(60) };
+    server.insert("shop", "quotes", (0..DOCUMENTS).map(quote).collect());
+    let some = |id: i32| doc! { "_id": format!("number {id}") };
+    server.insert("shop", "names", (0..500).map(some).collect());
+}
+
+/// A snapshot that is the database at its time.
+fn exact(server: &Mongod, lab: &Lab, address: &str) -> SnapshotSummary {
+    let summary = lab
+        .take(address, &Selection::default())
+        .unwrap_or_else(|error| panic!("{}", error.detail()));
+    let snapshot = lab.latest();
+    let deployment = snapshot.deployments().next().unwrap();
+    let held = on_server(server, &["shop"], Some(at(deployment)));
+    same(&lab.content(&snapshot), &held);
+    summary
+}
+
+fn touch(server: &Mongod, by: i32) {
+    let change =
+        doc! { "q": { "_id": { "$mod": [by, 1] } }, "u": { "$inc": { "n": 1 } }, "multi": true };
+    server.run("shop", doc! { "update": "quotes", "updates": [change] });
+}
+
+#[test]
+fn connections_that_break_off_are_taken_up_again() {
+    let (server, lab) = (Mongod::guarded(), Lab::new());
+    fill(&server);
+    let role = doc! { "role": "read", "db": "shop" };
+    server.run(
+        "admin",
+        doc! { "createUser": "reader", "pwd": "secret", "roles": [role] },
+    );
+    let owner = server.address_of("shop");
+    let reader = owner.replacen("root:secret", "reader:secret", 1);
+    // Every third question of ours finds the line dead; the test itself has another name.
+    let commands = [
+        "find",
+        "getMore",
+        "aggregate",
+        "listCollections",
+        "listIndexes",
+    ];
+    let fail =
+        doc! { "failCommands": &commands[..], "closeConnection": true, "appName": "duramen" };
+    let point = doc! { "configureFailPoint": "failCommand", "mode": { "activationProbability": 0.3 }, "data": fail };
+    server.run("admin", point);
+    let full = exact(&server, &lab, &owner);
+    // What had been read was not read again.
+    let read = full.deployments[0].documents_read;
+    assert_eq!(read, DOCUMENTS as u64 + 500);
+    for (round, address) in [&owner, &reader, &reader, &owner].into_iter().enumerate() {
+        touch(&server, 40 + round as i32);
+        let summary = exact(&server, &lab, address);
+        assert_eq!(summary.deployments[0].collections_read, 0);
+    }
+    server.run(
+        "admin",
+        doc! { "configureFailPoint": "failCommand", "mode": "off" },
+    );
+    lab.check();
+}
+
+#[test]
+fn a_primary_that_steps_down_is_waited_for() {
+    let mut random = Random::new(seed("a_primary_that_steps_down_is_waited_for"));
+    let (server, lab) = (Mongod::set(), Lab::new());
+    fill(&server);
+    let address = server.address_of("shop");
+    let stop = AtomicBool::new(false);
+    let taken = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let down = doc! { "replSetStepDown": 1, "force": true };
+                let admin = server.db("admin");
+                // Just now there may be none.
+                drop(server.wait(admin.run_command(down).into_future()));
+                thread::sleep(Duration::from_millis(1500 + random.below(1000)));
+            }
+        });
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let summary = lab.take(&address, &Selection::default());
+            taken.push(summary.map(|_| lab.latest()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        taken
+    });
+    for snapshot in taken {
+        let snapshot = snapshot.unwrap_or_else(|error| panic!("{}", error.detail()));
+        let deployment = snapshot.deployments().next().unwrap();
+        let held = on_server(&server, &["shop"], Some(at(deployment)));
+        same(&lab.content(&snapshot), &held);
+    }
+    lab.check();
+}
