@@ -155,6 +155,33 @@ fn dump_archive() -> Vec<u8> {
     parts.concat()
 }
 
+/// Events of a change stream: a document that came, and a collection that was renamed over another.
+fn changes() -> Vec<u8> {
+    let event = |operation: &str| {
+        Builder::new()
+            .string("operationType", operation)
+            .timestamp("clusterTime", 7 << 32 | 9)
+            .uuid("collectionUUID", &[4; 16])
+            .document(
+                "ns",
+                Builder::new().string("db", "shop").string("coll", "quotes"),
+            )
+    };
+    let came = event("insert")
+        .document("documentKey", Builder::new().int32("_id", 1))
+        .document("fullDocument", Builder::new().int32("_id", 1));
+    let renamed = event("rename")
+        .document(
+            "to",
+            Builder::new().string("db", "shop").string("coll", "old"),
+        )
+        .document(
+            "operationDescription",
+            Builder::new().uuid("dropTarget", &[5; 16]),
+        );
+    [came.finish(), renamed.finish()].concat()
+}
+
 fn oplog() -> Vec<u8> {
     let entry = |op: &str, body: Builder| {
         Builder::new()
@@ -444,6 +471,12 @@ fn seeds() -> Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         ("catalogue_page", "leaf", encode(&catalogue_leaf())?),
         ("bson", "documents", documents()),
         ("oplog", "entries", oplog()),
+        ("oplog", "changes", changes()),
+        (
+            "dump",
+            "nested",
+            b"\x02{\"exported_at\":\"2025-10-11T14:30:00Z\",\"quotes\":[{\"id\":1}],\"s\":{\"a\":{\"fecha\":1760193005}}}".to_vec(),
+        ),
         ("dump", "documents", [&[0][..], &oplog()].concat()),
         (
             "dump",

@@ -1,7 +1,7 @@
 #![no_main]
 
 use duramen::source::dump::{
-    Layout, RECORD_BYTES_MAX, Splitter, archive, next_document, recognise,
+    Layout, RECORD_BYTES_MAX, Splitter, archive, nested, next_document, recognise, stated,
 };
 
 // The first byte says which layout is tried; what a dump holds is nobody's word.
@@ -25,6 +25,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     assert_eq!(at, bytes.len());
     let _ = archive::read(&mut &*bytes, &mut |_| Ok(()));
+    if let Ok(values) = nested::values(bytes) {
+        let _ = stated::stated(&values, &String::from_utf8_lossy(bytes), i64::MAX);
+        let all = nested::collections(values, "file");
+        assert!(all.iter().all(|own| !own.name.is_empty()));
+    }
     let mut rest = bytes;
     while let Ok(Some(document)) = next_document(&mut rest) {
         assert!(document.len() <= bytes.len());

@@ -10,12 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::select::{self, Filter};
 use super::snapshot::{self, Excludes, Input, Reading, Selection, SnapshotOptions};
-use super::undump::{NESTED_MAX, values};
+use super::undump::NESTED_MAX;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::entry::Node;
@@ -317,7 +316,7 @@ impl Search<'_> {
         let text = read(&own)?;
         let values = match text.len() as u64 > NESTED_MAX {
             true => Err(Error::new(Kind::Limit, "more than 64 MiB of JSON")),
-            false => values(&text),
+            false => nested::values(&text),
         };
         let (values, problem) = match values {
             Ok(values) => (values, None),
@@ -332,7 +331,7 @@ impl Search<'_> {
         };
         let changed = modified(&meta);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let time = stated(&values, &name, changed.min(self.now), &TimeZone::system());
+        let time = stated(&values, &name, changed.min(self.now));
         let is_some =
             is_named(path) || are_records(&values) || values.iter().any(|own| holds(own, 3));
         let all = nested::collections(values, &stem(path).unwrap_or_default());

@@ -35,8 +35,6 @@ const METADATA: &str = ".metadata.json";
 const METADATA_MAX: u64 = 64 << 20;
 /// The longest file without `_id`s: it is held in memory whole.
 pub(super) const NESTED_MAX: u64 = 64 << 20;
-/// About how many values may be in it: each takes some hundred bytes.
-const VALUES_MAX: usize = 2_000_000;
 
 /// The snapshot with the collections of the dump at `path` in the place of all that it holds. It can be read like any other,
 /// by this process alone.
@@ -417,7 +415,7 @@ impl Dump<'_> {
             return Ok(());
         }
         let database = database_of(database);
-        for own in nested::collections(values(&text)?, stem) {
+        for own in nested::collections(nested::values(&text)?, stem) {
             let mut gathered = Gathered::new(self.repository, false);
             for document in own.documents {
                 self.progress.go_on()?;
@@ -480,20 +478,6 @@ fn begins_with_id(bytes: &[u8]) -> bool {
     let words: Vec<u8> = words.take(7).copied().collect();
     let words = words.strip_prefix(b"[").unwrap_or(&words);
     words.starts_with(b"{\"_id\"")
-}
-
-/// The values of a JSON text, one behind the other.
-pub(super) fn values(text: &[u8]) -> Result<Vec<Value>> {
-    // What some programs begin a text with.
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    if memchr::memchr_iter(b',', text).count() > VALUES_MAX {
-        return Err(Error::new(
-            Kind::Limit,
-            "too many values for a file without _ids",
-        ));
-    }
-    let all = serde_json::Deserializer::from_slice(text).into_iter();
-    all.collect::<std::result::Result<_, _>>().map_err(no_json)
 }
 
 /// A folder's name as a database may have it.

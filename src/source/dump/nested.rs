@@ -14,6 +14,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use crate::error::{Error, Kind, Result};
+
 /// Fields by which a record says which it is, the surest first.
 pub const IDENTITIES: [&str; 9] = [
     "_id",
@@ -41,6 +43,8 @@ const TALK: [&str; 8] = [
 ];
 /// Objects that hold objects that hold arrays.
 const DEPTH_MAX: usize = 4;
+/// About how many values a file may have: each takes some hundred bytes.
+const VALUES_MAX: usize = 2_000_000;
 /// The longest name of a collection that is made of a name in a file.
 const NAME_MAX: usize = 120;
 
@@ -51,6 +55,22 @@ pub struct Records {
     pub name: String,
     /// Documents, each with an `_id`.
     pub documents: Vec<Value>,
+}
+
+/// The values of a JSON text, one behind the other.
+///
+/// # Errors
+/// [`Kind::Damage`] for what is no JSON, [`Kind::Limit`] for more values than are held.
+pub fn values(text: &[u8]) -> Result<Vec<Value>> {
+    // What some programs begin a text with.
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    if memchr::memchr_iter(b',', text).count() > VALUES_MAX {
+        let what = "too many values for a file without _ids";
+        return Err(Error::new(Kind::Limit, what));
+    }
+    let all = serde_json::Deserializer::from_slice(text).into_iter();
+    all.collect::<std::result::Result<_, _>>()
+        .map_err(|error| Error::damage("not JSON from its beginning to its end").cause(error))
 }
 
 /// What a file of these values holds, `stem` being its name without endings; in the order in which it stands there.

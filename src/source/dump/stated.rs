@@ -70,9 +70,13 @@ pub enum Basis {
 }
 
 /// The time that a file of these values says in its head, in its name, or in its records; nothing a day after `changed`, when
-/// it was last written to, and times without a zone as that of `zone`.
+/// it was last written to, and times without a zone as those of this machine.
 #[must_use]
-pub fn stated(
+pub fn stated(values: &[Value], name: &str, changed: Nanos) -> Option<(Nanos, Basis)> {
+    stated_in(values, name, changed, &TimeZone::system())
+}
+
+fn stated_in(
     values: &[Value],
     name: &str,
     changed: Nanos,
@@ -274,7 +278,7 @@ mod tests {
     const CHANGED: Nanos = 1_767_139_200 * SECOND;
 
     fn said(value: Value, name: &str) -> Option<(String, Basis)> {
-        let (time, basis) = stated(&[value], name, CHANGED, &TimeZone::UTC)?;
+        let (time, basis) = stated_in(&[value], name, CHANGED, &TimeZone::UTC)?;
         let stamp = Timestamp::from_nanosecond(time.into()).unwrap();
         Some((stamp.to_string(), basis))
     }
