@@ -7,7 +7,7 @@ use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::choice::Choice;
-use crate::format::deployment::{Collection, CollectionKind, Moment};
+use crate::format::deployment::{Collection, CollectionKind, Deployment, Moment};
 use crate::format::extended_json::{self, Style};
 use crate::format::snapshot::Snapshot;
 use crate::id::SnapshotId;
@@ -86,7 +86,17 @@ pub fn run(
             .subject(namespace)
             .hint("name it with its database: duramen history shop.quotes --id 1017")
     })?;
-    for snapshot in holding.iter().filter(|own| recorded::alike(own, like)) {
+    let alike = holding.iter().filter(|own| recorded::alike(own, like));
+    // What repair left out of one was not gone.
+    let (whole, damaged): (Vec<&&Snapshot>, Vec<&&Snapshot>) =
+        alike.partition(|own| !own.deployments().any(Deployment::is_damaged));
+    if !damaged.is_empty() {
+        let count = damaged.len();
+        progress.note(&format!(
+            "{count} snapshots that repair took again without what was lost are passed over"
+        ));
+    }
+    for snapshot in whole {
         progress.go_on()?;
         let deployment = only(snapshot)?;
         let found = find(repository, snapshot, namespace)?;

@@ -167,7 +167,7 @@ pub fn run(
                 Err(error) if error.kind() == Kind::Interrupted => return Err(error),
                 Err(error) => search.problem(error.or_subject(|| shown(&file.path))),
             }
-            if !is_as_it_was(&file) {
+            if matches!(file.became, Became::Snapshot(_)) && !is_as_it_was(&file) {
                 search.problem(
                     Error::new(Kind::Failed, "it changed while it was imported")
                         .subject(shown(&file.path))
@@ -313,14 +313,16 @@ impl Search<'_> {
         let own = fs::canonicalize(path).map_err(|error| Error::io("read", path, error))?;
         let meta = fs::metadata(&own).map_err(|error| Error::io("read", path, error))?;
         let meant = named || is_named(path);
-        let text = read(&own)?;
-        let values = match text.len() as u64 > NESTED_MAX {
+        let values = read(&own).and_then(|text| match text.len() as u64 > NESTED_MAX {
             true => Err(Error::new(Kind::Limit, "more than 64 MiB of JSON")),
             false => nested::values(&text),
-        };
+        });
         let (values, problem) = match values {
             Ok(values) => (values, None),
-            Err(_) if !meant => return Ok(None),
+            Err(error) if error.kind() == Kind::Permission => return Err(error),
+            Err(error) if !meant && error.kind() != Kind::Limit => return Ok(None),
+            // What is not looked into may be anything, so it is said whatever it is called.
+            Err(error) if !meant => return Err(error.subject(shown(path))),
             Err(error) => {
                 let told = Error::new(error.kind(), error.to_string()).subject(shown(path));
                 (
@@ -346,7 +348,7 @@ impl Search<'_> {
         if (records.is_empty() && problem.is_none()) || !(named || is_some) {
             return Ok(None);
         }
-        let (time, basis) = time.unwrap_or((changed.min(self.now), Basis::Modified));
+        let (time, basis) = time.unwrap_or((changed, Basis::Modified));
         let file = Imported {
             path: own,
             size: meta.len(),

@@ -6,6 +6,7 @@ use super::select::Filter;
 use super::undump::undump;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
+use crate::format::deployment::Deployment;
 use crate::format::extension::Extension;
 use crate::format::records::SessionPurpose;
 use crate::format::snapshot::{PathBytes, Snapshot, SourceRecord};
@@ -155,10 +156,16 @@ fn undo_of(snapshot: &Snapshot) -> Result<&Undo> {
 /// The snapshot that was restored, or what repair made of it.
 fn restored(repository: &Repository, id: &SnapshotId) -> Result<Snapshot> {
     let (living, _) = super::select::list_readable(repository, &Filter::default())?;
-    match living.into_iter().find(|own| own.original() == Some(*id)) {
-        Some(replaced) => Ok(replaced),
-        None => repository.snapshot(id),
+    let mut found: Option<&Snapshot> = None;
+    // It may have been damaged more than once; each time another one took its place.
+    for _ in 0..living.len() {
+        let here = found.map_or(*id, |own| own.id);
+        match living.iter().find(|own| own.original() == Some(here)) {
+            Some(next) => found = Some(next),
+            None => break,
+        }
     }
+    found.cloned().map_or_else(|| repository.snapshot(id), Ok)
 }
 
 /// Puts back what the restore changed that `snapshot` was kept before.
@@ -184,6 +191,11 @@ pub fn run(
     let mut source = restored(repository, &undo.source).map_err(|error| {
         error.hint("without the snapshot that was restored nobody can tell what the restore wrote from what came since")
     })?;
+    if source.deployments().any(Deployment::is_damaged) {
+        progress.note(
+            "a part of the snapshot that was restored is lost: those documents count as changed since, and stay",
+        );
+    }
     if let Some(at) = undo.at {
         source = recorded::at_moment(repository, &source, at, progress)?;
     }

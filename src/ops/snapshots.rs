@@ -109,7 +109,8 @@ pub(super) fn candidates(
                     .pinned
                     .push("leads on from an older snapshot to any second".into());
             }
-            if undone.contains(&snapshot.id) {
+            let was = snapshot.original();
+            if undone.contains(&snapshot.id) || was.is_some_and(|was| undone.contains(&was)) {
                 let why = "a restore of it can be taken back";
                 candidate.pinned.push(why.into());
             }

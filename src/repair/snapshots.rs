@@ -94,6 +94,11 @@ pub fn mend(
         match replaced.replacement {
             Some(id) => settle(repository, options, &snapshot.id, id, replaced.lost_count)?,
             None if !options.dry_run && !options.keep => {
+                if !repository.facts(&snapshot.id)?.holds.is_empty() {
+                    let what = "nothing of it is left, and it is held: release it with `duramen annotate --release`";
+                    report.left.push(snapshot_name(&snapshot.id), what);
+                    continue;
+                }
                 let words = "damaged: nothing of it is left";
                 give_up(repository, &snapshot.id, words.to_owned())?;
             }

@@ -1,6 +1,6 @@
 //! Connections that break off and primaries that step down while a snapshot is taken: it goes on where it was.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -71,10 +71,11 @@ fn connections_that_break_off_are_taken_up_again() {
         let summary = exact(&server, &lab, address);
         assert_eq!(summary.deployments[0].collections_read, 0);
     }
-    server.run(
-        "admin",
-        doc! { "configureFailPoint": "failCommand", "mode": "off" },
-    );
+    let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    let off = server.run("admin", off);
+    let times = off.get("count").unwrap();
+    let times = times.as_i64().or(times.as_i32().map(i64::from));
+    assert!(times > Some(10), "the line broke: {off}");
     lab.check();
 }
 
@@ -84,18 +85,22 @@ fn a_primary_that_steps_down_is_waited_for() {
     let (server, lab) = (Mongod::set(), Lab::new());
     fill(&server);
     let address = server.address_of("shop");
-    let stop = AtomicBool::new(false);
+    let (stop, stepped) = (AtomicBool::new(false), AtomicI32::new(0));
     let taken = thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let down = doc! { "replSetStepDown": 1, "force": true };
                 let admin = server.db("admin");
                 // Just now there may be none.
-                drop(server.wait(admin.run_command(down).into_future()));
+                let done = server.wait(admin.run_command(down).into_future());
+                stepped.fetch_add(i32::from(done.is_ok()), Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(1500 + random.below(1000)));
             }
         });
         let mut taken = Vec::new();
+        while stepped.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
         for _ in 0..3 {
             let summary = lab.take(&address, &Selection::default());
             taken.push(summary.map(|_| lab.latest()));

@@ -1,6 +1,6 @@
 //! Snapshots by a user who may read one database and nothing else: a change stream says what was touched.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -250,24 +250,25 @@ fn every_snapshot_of_a_reader_is_the_database_at_its_time() {
     ] {
         server.insert("bank", name, vec![doc! { "_id": id }]);
     }
-    let stop = AtomicBool::new(false);
+    let (stop, written) = (AtomicBool::new(false), AtomicI32::new(0));
     thread::scope(|scope| {
         for number in 0..7 {
             let own = Random::new(random.next());
-            let (server, stop) = (&server, &stop);
+            let (server, stop, written) = (&server, &stop, &written);
             scope.spawn(move || match number {
                 4 => chatter(server, own, stop),
-                5 => write_log(server, stop),
+                5 => write_log(server, stop, written),
                 6 => unsettle(server, own, stop),
                 _ => move_money(server, own, stop),
             });
         }
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for round in 0..rounds(8, 50) {
+                let written_before = written.load(Ordering::Relaxed);
                 let (summary, snapshot) = take(&lab, &address);
                 let deployment = snapshot.deployments().next().unwrap();
                 let mut content = lab.content(&snapshot);
-                is_a_stretch(&content["bank.log"]);
+                is_a_stretch(&content["bank.log"], written_before);
                 // What comes and goes all the time the server cannot show of a moment ago.
                 let mut held = Content::new();
                 for name in ["a", "b", "chat", "system.js"] {
@@ -291,7 +292,7 @@ fn every_snapshot_of_a_reader_is_the_database_at_its_time() {
 }
 
 /// What a capped collection holds, which its server shows at no time of the past: numbers without a hole, each document whole.
-fn is_a_stretch(documents: &[Vec<u8>]) {
+fn is_a_stretch(documents: &[Vec<u8>], at_least: i32) {
     let numbers: Vec<i32> = documents
         .iter()
         .map(|own| {
@@ -301,6 +302,11 @@ fn is_a_stretch(documents: &[Vec<u8>]) {
             id
         })
         .collect();
+    let last = numbers.last();
+    assert!(
+        last.is_some_and(|last| *last >= at_least),
+        "{last:?} {at_least}"
+    );
     assert!(
         numbers.windows(2).all(|two| two[1] == two[0] + 1),
         "{numbers:?}"
@@ -308,12 +314,13 @@ fn is_a_stretch(documents: &[Vec<u8>]) {
 }
 
 /// Fills a capped collection with numbers that follow each other.
-fn write_log(server: &Mongod, stop: &AtomicBool) {
+fn write_log(server: &Mongod, stop: &AtomicBool, written: &AtomicI32) {
     let mut next = 1;
     while !stop.load(Ordering::Relaxed) {
         let some = (next..next + 10).map(|id| doc! { "_id": id, "n": -id });
         server.insert("bank", "log", some.collect());
         next += 10;
+        written.store(next - 1, Ordering::Relaxed);
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -212,5 +212,22 @@ fn what_holds_no_records_is_said() {
     let run = place.run(["import", text(&home)]).exits(1);
     let summary = run.summary();
     assert_eq!(summary["problem_count"], 1);
+    let names = |key: &str| {
+        let files = summary[key].as_array().unwrap().iter();
+        let path = |own: &Value| own["path"].as_str().or(own.as_str()).unwrap().to_owned();
+        let names = files.map(|own| path(own).rsplit('/').next().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let mut taken = names("files");
+    taken.sort();
+    assert_eq!(taken, ["backup.json", "chats.json"]);
+    assert_eq!(names("left"), ["settings.json"]);
     assert_eq!(summary["files"][0]["time_from"], "modified");
+    // What is no JSON is stored byte for byte.
+    let broken = home.join("backup.json");
+    let files = summary["files"].as_array().unwrap();
+    let own = files.iter().find(|own| own["path"] == text(&broken));
+    let id = own.unwrap()["snapshot_id"].as_str().unwrap();
+    let back = place.run(["cat", &format!("{id}:{}", text(&broken))]).ok();
+    assert_eq!(back.stdout, fs::read(&broken).unwrap());
 }

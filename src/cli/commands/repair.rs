@@ -115,9 +115,15 @@ fn list(words: &mut String, label: &str, lines: &Lines) {
 }
 
 fn replacement(words: &mut String, one: &Replaced, options: &RepairOptions) {
-    let lost = text::plural(one.lost_count, "path", "paths");
+    let lost = text::plural(one.lost_count, "path or document", "paths or documents");
     let original = one.original.short();
     words.push_str(&match one.replacement {
+        None if !options.dry_run && options.keep => {
+            format!("snapshot {original}: nothing of it is left\n")
+        }
+        None if !options.dry_run => {
+            format!("snapshot {original}: nothing of it is left, and it was forgotten\n")
+        }
         None => format!("snapshot {original} would be taken again without {lost}\n"),
         Some(id) if options.keep => {
             format!(

@@ -8,7 +8,7 @@ use super::Capture;
 use crate::error::Result;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, Moment};
 use crate::source::mongo::catalogue;
-use crate::source::mongo::reading::State;
+use crate::source::mongo::reading::{self, State};
 
 /// Namespaces that are named in a note; the others are counted.
 const NAMED_MAX: usize = 10;
@@ -22,22 +22,26 @@ impl Capture<'_> {
         let from = self.now();
         let mut first = Vec::new();
         for own in catalogue::list(self.server, self.selection)? {
-            first.push(self.read_alone(own)?);
+            first.extend(self.read_alone(own)?);
         }
+        // What is read again is no more than what there is.
+        let once = (self.collections_read, self.documents_read, self.counters);
         let mut all = Vec::new();
         let mut restless = Vec::new();
         for own in catalogue::list(self.server, self.selection)? {
+            let namespace = own.namespace.clone();
             let second = self.read_alone(own.clone())?;
-            if first.contains(&second) {
-                all.push(second);
+            if second.as_ref().is_some_and(|second| first.contains(second)) {
+                all.extend(second);
                 continue;
             }
             let third = self.read_alone(own)?;
             if third != second {
-                restless.push(third.namespace.clone());
+                restless.push(namespace);
             }
-            all.push(third);
+            all.extend(third);
         }
+        (self.collections_read, self.documents_read, self.counters) = once;
         let same = first == all;
         self.progress.note(&match (same, restless.len()) {
             (true, _) => "all of it was read twice and was the same both times".to_owned(),
@@ -56,21 +60,27 @@ impl Capture<'_> {
         self.deployment(String::new(), Moment::Between { from, to }, all)
     }
 
-    fn read_alone(&mut self, mut own: Collection) -> Result<Collection> {
+    /// Reads a collection; none where it went meanwhile.
+    fn read_alone(&mut self, mut own: Collection) -> Result<Option<Collection>> {
         self.go_on()?;
         self.progress.current(own.namespace.as_bytes());
         let held = match own.kind {
-            CollectionKind::Plain => Some(self.base(&own, State::Local)?),
-            CollectionKind::Capped => {
-                let capped = self.read_capped(&own, State::Local, 0)?;
-                Some(self.store_capped(capped)?)
-            }
-            CollectionKind::View | CollectionKind::TimeSeries => None,
+            CollectionKind::Plain => self.base(&own, State::Local).map(Some),
+            CollectionKind::Capped => match self.read_capped(&own, State::Local, 0) {
+                Ok(capped) => Ok(Some(self.store_capped(capped)?)),
+                Err(refusal) => Err(refusal),
+            },
+            CollectionKind::View | CollectionKind::TimeSeries => Ok(None),
         };
-        if let Some(held) = held {
-            own.documents = held.documents;
-            own.runs = held.runs;
+        match held {
+            Ok(Some(held)) => {
+                own.documents = held.documents;
+                own.runs = held.runs;
+            }
+            Ok(None) => {}
+            Err(refusal) if reading::is_change(&refusal) => return Ok(None),
+            Err(refusal) => return Err(refusal.error),
         }
-        Ok(own)
+        Ok(Some(own))
     }
 }

@@ -23,6 +23,8 @@ const LEAVES: usize = 4;
 const RANGE_BYTES: usize = 4 << 20;
 /// Ranges at most, some three hundred thousand documents of 450 bytes.
 const RANGES_MAX: usize = 4096;
+/// So many draws in a row that meet what was drawn before: there is not much else.
+const MISSES_MAX: u32 = 64;
 /// Documents that are asked for by their `_id`s at once, and about how many bytes.
 const IDS: usize = 500;
 const BYTES: usize = 4 << 20;
@@ -88,10 +90,10 @@ impl Capture<'_> {
                 sorted.map(|sorted| (*uuid, sorted))
             })
             .collect();
-        let (mut chosen, mut well) = (0, true);
+        let (mut chosen, mut well, mut misses) = (0, true, 0);
         for _ in 0..RANGES_MAX {
             let there: u64 = all.iter().map(|(_, own)| own.documents).sum();
-            if chosen >= wanted || there == 0 {
+            if chosen >= wanted || there == 0 || misses >= MISSES_MAX {
                 break;
             }
             self.go_on()?;
@@ -107,7 +109,9 @@ impl Capture<'_> {
             match self.range(&uuid, &own, number) {
                 Ok((range, documents)) => {
                     if self.sample.add(range) {
-                        chosen += documents;
+                        (chosen, misses) = (chosen + documents, 0);
+                    } else {
+                        misses += 1;
                     }
                 }
                 Err(error) if error.kind() == Kind::Damage => {

@@ -64,7 +64,8 @@ pub struct Records {
 pub fn values(text: &[u8]) -> Result<Vec<Value>> {
     // What some programs begin a text with.
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    if memchr::memchr_iter(b',', text).count() > VALUES_MAX {
+    let many = memchr::memchr3_iter(b',', b'{', b'[', text);
+    if many.count() > VALUES_MAX {
         let what = "too many values for a file without _ids";
         return Err(Error::new(Kind::Limit, what));
     }
@@ -95,18 +96,21 @@ fn object(all: &mut Vec<Records>, stem: &str, own: Map<String, Value>) {
     if is_record(&own) {
         return gather(all, stem, vec![Value::Object(own)]);
     }
-    let before = all.len();
-    let rest = divided(all, "", own, DEPTH_MAX);
+    let mut parts = Vec::new();
+    let rest = divided(&mut parts, "", own, DEPTH_MAX);
     // An export of nothing but numbers and words is a record of its own, too.
-    if !rest.is_empty() || all.len() == before {
+    if !rest.is_empty() || parts.is_empty() {
         // Beside its records, not among them.
-        let taken = all.iter().any(|own| own.name == stem);
+        let taken = parts.iter().any(|own: &Records| own.name == stem);
         let name = if taken {
             format!("{stem}.rest")
         } else {
             stem.to_owned()
         };
-        gather(all, &name, vec![Value::Object(rest)]);
+        gather(&mut parts, &name, vec![Value::Object(rest)]);
+    }
+    for Records { name, documents } in parts {
+        gather(all, &name, documents);
     }
 }
 

@@ -152,7 +152,13 @@ impl Reader<'_> {
             "%Y%m%d_%H%M%S",
             "%Y%m%d-%H%M%S",
             "%Y-%m-%d_%H-%M-%S",
+            "%Y-%m-%d_%H-%M",
+            "%Y%m%d_%H%M",
+            "%Y%m%d%H%M%S",
         ];
+        if let (10 | 13, Ok(number)) = (text.len(), text.parse::<u64>()) {
+            return self.number(number as f64);
+        }
         if let Ok(stamp) = text.parse::<Timestamp>() {
             return self.sane(stamp);
         }
@@ -172,16 +178,8 @@ impl Reader<'_> {
         if let Some(stamp) = zoned.iter().find_map(stamp) {
             return self.sane(stamp);
         }
-        let local = |form: &&str| {
-            let date = || {
-                Some(
-                    Date::strptime(form, text)
-                        .ok()?
-                        .to_datetime(Time::midnight()),
-                )
-            };
-            DateTime::strptime(form, text).ok().or_else(date)
-        };
+        // Without a time it is the beginning of the day.
+        let local = |form: &&str| DateTime::strptime(form, text).ok();
         self.local(plain.iter().find_map(local)?)
     }
 
@@ -201,7 +199,11 @@ impl Reader<'_> {
 
     fn sane(&self, stamp: Timestamp) -> Option<Nanos> {
         let time = Nanos::try_from(stamp.as_nanosecond()).ok()?;
-        let latest = self.changed.saturating_add(DAY);
+        // Out of some archives files come with the time when nothing was.
+        let latest = match self.changed < FIRST * SECOND {
+            true => Nanos::MAX,
+            false => self.changed.saturating_add(DAY),
+        };
         (stamp.as_second() >= FIRST && time <= latest).then_some(time)
     }
 
@@ -220,13 +222,21 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        // A year behind a day and a month: which is which nobody knows.
+        let separator = |at: usize| text.as_bytes().get(at);
+        let joined = |at: usize| {
+            let before = at.checked_sub(2).and_then(|from| groups.get(from..=at));
+            let Some([(first, day), (second, month), (year, _)]) = before else {
+                return false;
+            };
+            day.len() <= 2
+                && month.len() <= 2
+                && first + day.len() + 1 == *second
+                && second + month.len() + 1 == *year
+                && separator(second - 1) == separator(year - 1)
+        };
         (0..groups.len()).find_map(|at| {
-            // A year behind a day and a month: which is which nobody knows.
-            let before = at.checked_sub(1).map(|before| groups[before]);
-            let joined = before.is_some_and(|(from, digits)| {
-                digits.len() == 2 && from + digits.len() + 1 == groups[at].0
-            });
-            if joined {
+            if joined(at) {
                 None
             } else {
                 self.groups(&groups[at..])
@@ -303,6 +313,8 @@ mod tests {
             ("20251011143005-export.json", "2025-10-11T14:30:05Z"),
             ("export 2025.10.11.json", "2025-10-11T00:00:00Z"),
             ("export-v2-2025_10_11.json", "2025-10-11T00:00:00Z"),
+            ("conversations_10_2025-10-11.json", "2025-10-11T00:00:00Z"),
+            ("14-30_2025-10-11.json", "2025-10-11T00:00:00Z"),
             ("kb_1760193005.json", "2025-10-11T14:30:05Z"),
             ("kb_1760193005000.json", "2025-10-11T14:30:05Z"),
         ] {
@@ -315,6 +327,7 @@ mod tests {
             "2031-01-01",
             // The day or the month?
             "backup_11-10-2025_08-05-30.json",
+            "backup_11-1-2025_08-05-30.json",
             // Telephones, and a number of a chat.
             "chat-51999888777.json",
             "chat_1155551234.json",
@@ -338,6 +351,10 @@ mod tests {
             ("2025/10/11", "2025-10-11T00:00:00Z"),
             ("2025-10-11", "2025-10-11T00:00:00Z"),
             ("20251011_143005", "2025-10-11T14:30:05Z"),
+            ("20251011143005", "2025-10-11T14:30:05Z"),
+            ("2025-10-11_14-30", "2025-10-11T14:30:00Z"),
+            ("1760193005", "2025-10-11T14:30:05Z"),
+            ("1760193005000", "2025-10-11T14:30:05Z"),
         ] {
             let field = Basis::Field("timestamp".into());
             let expected = Some((time.to_owned(), field));

@@ -1,8 +1,8 @@
 //! Looking ahead where the disk is slow.
 //!
 //! A walk asks for one name after the other, and on a cold cache each answer may have to come from the disk, or over the
-//! network, while everything else stands still. So where listings of directories had to be waited for, a few scouts go
-//! ahead through them and look at what the walk will ask for; nothing of what they see is used. The walk then asks again and
+//! network, while everything else stands still. So where the listing of a directory came from there, a few scouts go
+//! ahead through it and look at what the walk will ask for; nothing of what they see is used. The walk then asks again and
 //! is answered from memory, in its own order, with what is true at that moment. Where nothing is waited for there are no
 //! scouts, and nothing is asked for twice. They know no rules: of a tree that is left out they look at a little in vain.
 
@@ -139,10 +139,31 @@ fn look(
     }
 }
 
-/// How often this thread has waited for anything so far.
-pub fn waits() -> i64 {
+/// How much this thread has had to fetch so far: blocks that were read from a disk. What comes over a network is not counted there,
+/// and how often it waited for anything must do; of a disk that would not, for a thread waits for its own siblings too.
+pub fn fetched(network: bool) -> std::ffi::c_long {
     use nix::sys::resource::{UsageWho, getrusage};
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| match network {
+        true => usage.voluntary_context_switches(),
+        false => usage.block_reads(),
+    })
+}
+
+/// Whether a directory lies on another machine, or behind a program, as far as the names of file systems tell
+/// (`linux/magic.h`).
+pub fn is_remote(dir: &Dir) -> bool {
+    const REMOTE: [u64; 8] = [
+        0x6969,      // NFS
+        0xFF53_4D42, // CIFS
+        0xFE53_4D42, // SMB2
+        0x517B,      // SMB
+        0x6573_5546, // FUSE
+        0x0102_1997, // 9P
+        0x00C3_6400, // Ceph
+        0x5346_414F, // AFS
+    ];
+    let kind = dir.with_fd(|fd| rustix::fs::fstatfs(fd).map(|found| found.f_type as u64));
+    kind.is_ok_and(|kind| REMOTE.contains(&(kind & 0xFFFF_FFFF)))
 }
 
 #[cfg(test)]

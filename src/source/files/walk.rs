@@ -13,7 +13,7 @@ use super::LeftOut;
 use super::content::{ClosedOrigin, DirOrigin, replaced};
 use super::paths::Wanted;
 use super::rules::Rules;
-use super::scout::{AHEAD, Scouts, waits};
+use super::scout::{AHEAD, Scouts, fetched, is_remote};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Identity, Lister, Names, Stat, StatKind, of_descriptor, of_member};
 use crate::limits;
@@ -22,19 +22,14 @@ use crate::source::{Event, Origin};
 
 /// Events handed over at once.
 const BATCH: usize = 256;
-/// So many members are visited before it is asked whether they had to be waited for, and of so many that is slow.
-const LOOKED_AT: usize = 64;
-const WAITED_FOR: i64 = 8;
 
 /// A directory that was entered and not yet left.
 struct Frame<'a> {
     dir: Arc<Dir>,
     origin: Arc<dyn Origin>,
     names: Arc<Names>,
-    /// Names up to here were offered to the scouts.
-    offered: usize,
-    /// Waits of this thread when that was last looked at.
-    waits: i64,
+    /// Its listing had to be fetched: so will its members be.
+    slow: bool,
     /// Index of the next name.
     next: usize,
     wanted: Option<&'a Wanted>,
@@ -71,28 +66,8 @@ pub struct Walk<'a> {
     path: Vec<u8>,
     lister: Lister,
     scouts: Scouts,
-    /// Whether things have to be waited for: one wait may be for anything, of this program too.
-    slow: Slow,
-}
-
-/// How many listings in a row had to be waited for.
-#[derive(Default)]
-struct Slow(u32);
-
-impl Slow {
-    fn listed(&mut self, waited: bool) {
-        self.0 = if waited { self.0 + 1 } else { 0 };
-    }
-
-    fn visited(&mut self, waits: i64) {
-        if waits >= WAITED_FOR {
-            self.0 = 2;
-        }
-    }
-
-    fn is(&self) -> bool {
-        self.0 >= 2
-    }
+    /// The file system that was listed last, and whether it is a remote one.
+    remote: Option<(u64, bool)>,
 }
 
 impl<'a> Walk<'a> {
@@ -113,7 +88,7 @@ impl<'a> Walk<'a> {
             path: Vec::new(),
             lister: Lister::default(),
             scouts: Scouts::default(),
-            slow: Slow::default(),
+            remote: None,
         }
     }
 
@@ -148,14 +123,8 @@ impl<'a> Walk<'a> {
             if index % BATCH == BATCH - 1 {
                 self.progress.go_on()?;
             }
-            if frame.whole && index % LOOKED_AT == LOOKED_AT - 1 {
-                let waits = waits();
-                self.slow.visited(waits - frame.waits);
-                frame.waits = waits;
-            }
-            if frame.whole && self.slow.is() && index >= frame.offered && !done {
+            if frame.slow && index % AHEAD == 0 && !done {
                 self.scouts.offer(&frame.dir, &frame.names, index);
-                frame.offered = index + AHEAD;
             }
             if done {
                 self.leave()?;
@@ -369,12 +338,15 @@ impl<'a> Walk<'a> {
             stat,
             origin: Arc::clone(&origin),
         })?;
-        let before = waits();
-        let names = Arc::new(self.names(&dir, way)?);
-        let now = waits();
-        if way.whole {
-            self.slow.listed(now > before);
+        // One file system is mostly walked to its end before the next.
+        let device = dir.identity().device;
+        if self.remote.is_none_or(|(own, _)| own != device) {
+            self.remote = Some((device, is_remote(&dir)));
         }
+        let remote = self.remote.is_some_and(|(_, remote)| remote);
+        let before = fetched(remote);
+        let names = Arc::new(self.names(&dir, way)?);
+        let slow = way.whole && names.len() > 1 && fetched(remote) > before;
         let mut nested = None;
         if way.whole {
             let progress = self.progress;
@@ -387,8 +359,7 @@ impl<'a> Walk<'a> {
             dir,
             origin,
             names,
-            offered: 0,
-            waits: now,
+            slow,
             next: 0,
             wanted: way.wanted,
             whole: way.whole,
@@ -427,10 +398,6 @@ impl<'a> Walk<'a> {
         self.stack.pop();
         self.path
             .truncate(self.stack.last().map_or(0, |frame| frame.path_len));
-        if let Some(above) = self.stack.last_mut() {
-            // What was waited for below says nothing of its own members.
-            above.waits = waits();
-        }
         self.put(Event::Leave)
     }
 

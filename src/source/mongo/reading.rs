@@ -372,7 +372,10 @@ pub fn scan(
     loop {
         let before = last.clone();
         let mut take = |batch: Batch| {
-            server.give_time(&batch, progress)?;
+            // What is read at one time must be read soon.
+            if !matches!(state, State::Snapshot { .. }) {
+                server.give_time(&batch, progress)?;
+            }
             take(batch)
         };
         match scan_on(server, of, natural, state, &mut last, &mut take) {
