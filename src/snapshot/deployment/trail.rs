@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::deployment::{Collection, CollectionKind, Position};
 use crate::source::mongo::catalogue;
 use crate::source::mongo::reading::{self, Patience, State};
-use crate::source::mongo::server::{Asked, Server, code};
+use crate::source::mongo::server::{Asked, Refusal, Server, code};
 
 /// What says which documents were touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,10 @@ impl Capture<'_> {
     pub(super) fn find_trail(&self) -> Result<Trail> {
         match Patience::new(self.progress).until(|| reading::newest(self.server)) {
             Ok(_) => Ok(Trail::Oplog),
-            Err(refusal) if refusal.code == Some(code::UNAUTHORIZED) => {
+            Err(Refusal {
+                code: Some(code::UNAUTHORIZED | code::NOT_OFFERED),
+                ..
+            }) => {
                 self.progress.note(
                     "the oplog is not ours to read: a change stream says what was touched, and only the moments of snapshots \
                      can be had back",

@@ -25,6 +25,8 @@ pub mod code {
     pub const CAPPED_POSITION_LOST: i32 = 136;
     pub const CURSOR_NOT_FOUND: i32 = 43;
     pub const QUERY_PLAN_KILLED: i32 = 175;
+    /// What a hosted service does not let anybody do.
+    pub const NOT_OFFERED: i32 = 8000;
     pub const DUPLICATE_KEY: i32 = 11_000;
     pub const NAMESPACE_EXISTS: i32 = 48;
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
