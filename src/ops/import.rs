@@ -199,7 +199,8 @@ fn already(
 ) -> Option<SnapshotId> {
     let path = file.path.as_os_str().as_bytes();
     let own = known.iter().filter(|own| {
-        own.host == host && own.time == file.time && own.paths.iter().any(|own| own.0 == path)
+        let imported = own.tags.iter().any(|tag| tag == TAG);
+        imported && own.host == host && own.paths.iter().any(|own| own.0 == path)
     });
     let mut own = own.filter(|own| {
         let listed = repository.find(own, path);
@@ -348,7 +349,7 @@ impl Search<'_> {
         if (records.is_empty() && problem.is_none()) || !(named || is_some) {
             return Ok(None);
         }
-        let (time, basis) = time.unwrap_or((changed, Basis::Modified));
+        let (time, basis) = time.unwrap_or((changed.min(self.now), Basis::Modified));
         let file = Imported {
             path: own,
             size: meta.len(),

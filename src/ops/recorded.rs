@@ -98,12 +98,13 @@ impl Recorded {
         self.slices.iter().map(|(slice, _)| slice).collect()
     }
 
-    /// The newest entry that is known.
+    /// The newest entry of which it is known which one it is: at another nothing can be gone on.
     #[must_use]
     pub fn newest(&self) -> Option<Position> {
         let slices = self.slices.iter().map(|(slice, _)| slice.to);
         let moments = self.moments.iter().map(|(at, _)| *at);
-        slices.chain(moments).max_by_key(|at| at.time)
+        let proven = slices.chain(moments).filter(Position::is_proven);
+        proven.max_by_key(|at| at.time)
     }
 
     /// Where stretches of the same collections end.

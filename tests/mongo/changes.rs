@@ -7,7 +7,10 @@ use std::time::Duration;
 use duramen::error::Kind;
 use duramen::format::deployment::{CollectionKind, Moment};
 use duramen::format::snapshot::{Snapshot, SnapshotKind};
+use duramen::ops::level::Compression;
 use duramen::ops::snapshot::{Selection, SnapshotSummary};
+use duramen::ops::tail::{self, TailOptions};
+use duramen::progress::Silent;
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::common::mongod::Mongod;
@@ -153,6 +156,21 @@ fn one_may_go_on_where_the_other_left_off() {
     let numbered = |ids: std::ops::Range<i32>| ids.map(|id| doc! { "_id": id, "n": id }).collect();
     server.insert("shop", "quotes", numbered(0..1000));
     take(&lab, &owner);
+    // What a reader took names no entry of the oplog: recording begins with the newest one, and misses nothing.
+    let fresh = Lab::new();
+    take(&fresh, &reader);
+    let recorded = TailOptions {
+        address: owner.clone(),
+        collections: Selection::default(),
+        host: String::new(),
+        user: String::new(),
+        tags: Vec::new(),
+        every: Duration::from_secs(1),
+        compression: Compression::Default,
+        once: true,
+    };
+    let gaps = tail::run(&fresh.open(), &recorded, &Silent, &mut |_| Ok(()));
+    assert_eq!(gaps.unwrap(), 0);
     let mut next = 1000;
     for address in [&reader, &reader, &owner, &owner, &reader] {
         server.insert("shop", "quotes", numbered(next..next + 3));

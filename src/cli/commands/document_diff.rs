@@ -68,6 +68,9 @@ pub fn run(
     live: bool,
     progress: &dyn Progress,
 ) -> Result<bool> {
+    for side in [before.0, after.0] {
+        super::tell_of_damage(side, progress);
+    }
     let terminal = context.environment.stdout_terminal;
     let summary = output::results(|out| {
         let mut each = |difference: &Difference| match (context.global.json, context.global.quiet) {

@@ -52,15 +52,22 @@ fn viewed(
     args: &AtArgs,
     progress: &dyn Progress,
 ) -> Result<Snapshot> {
-    if args.at.is_none() && snapshot.deployments().any(|own| own.is_damaged()) {
-        progress.note(
-            "repair took this snapshot again without what was lost: documents lack, or show as they were before (`duramen snapshots --json` says of which collections)",
-        );
+    if args.at.is_none() {
+        tell_of_damage(&snapshot, progress);
     }
     match (args.at, &args.dump) {
         (Some(at), _) => recorded::at_moment(repository, &snapshot, at, progress),
         (None, Some(path)) => undump::undump(repository, &snapshot, path.as_bytes(), progress),
         (None, None) => Ok(snapshot),
+    }
+}
+
+/// Says where repair left something out of what is shown.
+fn tell_of_damage(snapshot: &Snapshot, progress: &dyn Progress) {
+    if snapshot.deployments().any(|own| own.is_damaged()) {
+        progress.note(
+            "repair took this snapshot again without what was lost: documents lack, or show as they were before (`duramen snapshots --json` says of which collections)",
+        );
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::answer::lacking;
 use super::command::Builder;
-use super::oplog::{Effect, How, Uuid, timestamp, uuid_of};
+use super::oplog::{Effect, How, Uuid, characters, inner, timestamp, uuid_of};
 use super::reading::{Patience, Stretch};
 use super::server::{Asked, Batch, Refusal, Server, code};
 use crate::error::{Error, Kind, Result};
@@ -210,16 +210,8 @@ impl Changes<'_> {
 }
 
 fn word<'e>(event: Document<'e>, name: &[u8]) -> Result<&'e [u8]> {
-    let found = event.get(name)?.filter(|own| own.kind == kind::STRING);
-    let found = found.and_then(|own| own.value.get(4..)?.strip_suffix(&[0]));
-    found.ok_or_else(lacking)
-}
-
-fn inner<'e>(event: Document<'e>, name: &[u8]) -> Result<Option<Document<'e>>> {
-    match event.get(name)? {
-        Some(own) if own.kind == kind::DOCUMENT => Document::whole(own.value).map(Some),
-        _ => Ok(None),
-    }
+    let found = event.get(name)?;
+    found.as_ref().and_then(characters).ok_or_else(lacking)
 }
 
 fn time(event: Document<'_>) -> Result<u64> {

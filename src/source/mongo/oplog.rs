@@ -96,12 +96,15 @@ pub(super) fn timestamp(element: &Element<'_>) -> Result<u64> {
 }
 
 /// A string's characters.
-fn characters<'a>(element: &Element<'a>) -> Option<&'a [u8]> {
+pub(super) fn characters<'a>(element: &Element<'a>) -> Option<&'a [u8]> {
     (element.kind == kind::STRING).then(|| element.value.get(4..)?.strip_suffix(&[0]))?
 }
 
-/// An embedded document.
-fn inner<'a>(document: Document<'a>, name: &[u8]) -> Result<Option<Document<'a>>> {
+/// An embedded document; none where there is none of that name.
+///
+/// # Errors
+/// [`Kind::Damage`] for what is no document.
+pub(super) fn inner<'a>(document: Document<'a>, name: &[u8]) -> Result<Option<Document<'a>>> {
     match document.get(name)? {
         Some(element) if element.kind == kind::DOCUMENT => Document::whole(element.value).map(Some),
         _ => Ok(None),
