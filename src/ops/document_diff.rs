@@ -12,7 +12,8 @@ use crate::format::snapshot::{Snapshot, SourceRecord};
 use crate::look::{DocumentChange, document_changes, field_changes};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::source::mongo::reading::{State, operation_time, scan};
+use crate::source::mongo::reading::{State, operation_time};
+use crate::source::mongo::scan::{Order, Segment, scan};
 use crate::source::mongo::server::{Server, Topology};
 use crate::source::mongo::{Selection, catalogue};
 
@@ -129,7 +130,13 @@ pub fn live(
             continue;
         }
         let mut gathered = Gathered::new(repository, capped);
-        scan(&server, &own, capped, state, progress, &mut |batch| {
+        let (whole, inserted) = (Segment::default(), Order::Inserted);
+        let order = if capped {
+            inserted
+        } else {
+            Order::ById(&whole)
+        };
+        scan(&server, &own, order, state, progress, &mut |batch| {
             progress.go_on()?;
             batch
                 .documents()?

@@ -26,4 +26,5 @@ mod repaired;
 mod restore;
 mod rollback;
 mod scrub;
+mod segments;
 mod writers;

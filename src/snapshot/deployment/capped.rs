@@ -18,7 +18,8 @@ use crate::repository::key_of;
 use crate::snapshot::documents::RunBuilder;
 use crate::snapshot::sorter::Sorter;
 use crate::source::mongo::oplog::{How, Uuid};
-use crate::source::mongo::reading::{self, State};
+use crate::source::mongo::reading::State;
+use crate::source::mongo::scan::{Order, scan};
 use crate::source::mongo::server::Asked;
 
 /// So many documents that came or went while it was read are remembered; where it is more, it is read anew.
@@ -96,7 +97,8 @@ impl Capture<'_> {
                 went: HashSet::new(),
                 lost: false,
             };
-            let read = reading::scan(self.server, of, true, state, progress, &mut |batch| {
+            let order = Order::Inserted;
+            let read = scan(self.server, of, order, state, progress, &mut |batch| {
                 progress.go_on()?;
                 session.renew_when_due(repository)?;
                 for document in batch.documents()? {

@@ -362,7 +362,7 @@ struct Steps<'c, 'l> {
 }
 
 /// Whoever asks the server is gone.
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(Kind::Failed, "a worker thread died")
 }
 

@@ -11,7 +11,7 @@ use mongodb::raw_batch_cursor::RawBatchCursor;
 use mongodb::{Client, Database};
 use tokio::runtime::Runtime;
 
-use super::server::{Asked, Refusal, code};
+use super::server::{Asked, Refusal, Ways, code};
 use crate::error::{Error, Kind, Result};
 
 /// How long a server is looked for, unless the address says otherwise.
@@ -125,18 +125,16 @@ impl Driver {
         Ok(answer.into_bytes())
     }
 
-    /// Runs a command that answers with a cursor, on the primary or on whichever member the address prefers. Where the cursor
-    /// never ends, the server is to wait so long for something new.
+    /// Runs a command that answers with a cursor.
     ///
     /// # Errors
     /// Whatever the server says.
-    pub fn cursor(
-        &self,
-        database: &str,
-        command: Vec<u8>,
-        primary: bool,
-        wait: Option<Duration>,
-    ) -> Asked<Batches> {
+    pub fn cursor(&self, database: &str, command: Vec<u8>, ways: Ways) -> Asked<Batches> {
+        let Ways {
+            primary,
+            wait,
+            batch,
+        } = ways;
         let command = raw(command)?;
         let database = self.db(database);
         let on = self.reads.clone().filter(|_| !primary);
@@ -146,6 +144,9 @@ impl Driver {
             .selection_criteria(on);
         if let Some(wait) = wait {
             action = action.max_time(wait);
+        }
+        if let Some(batch) = batch {
+            action = action.batch_size(batch);
         }
         match self.runtime.block_on(action.batch()) {
             Ok(own) => Ok(Batches {

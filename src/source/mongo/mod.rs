@@ -14,6 +14,7 @@ pub mod lag;
 pub mod operation;
 pub mod oplog;
 pub mod reading;
+pub mod scan;
 pub mod select;
 pub mod server;
 

@@ -1,8 +1,6 @@
 //! In place of the driver, where the program was built without it.
 
-use std::time::Duration;
-
-use super::server::Asked;
+use super::server::{Asked, Ways};
 use crate::error::{Error, Kind, Result};
 
 /// Never there.
@@ -36,7 +34,7 @@ impl Driver {
     ///
     /// # Errors
     /// None.
-    pub fn cursor(&self, _: &str, _: Vec<u8>, _: bool, _: Option<Duration>) -> Asked<Batches> {
+    pub fn cursor(&self, _: &str, _: Vec<u8>, _: Ways) -> Asked<Batches> {
         match *self {}
     }
 

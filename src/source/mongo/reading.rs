@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::answer::{Answer, lacking};
 use super::command::Builder;
 use super::oplog;
-use super::server::{Asked, Batch, Cursor, Refusal, Server, code};
+use super::server::{Asked, Cursor, Refusal, Server, code};
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, kind};
 use crate::format::deployment::{Collection, Position};
@@ -326,7 +326,7 @@ pub fn entry(server: &Server, time: u64) -> Asked<Option<Vec<u8>>> {
 }
 
 /// A read of a collection, by the order of `_id`.
-fn find(of: &Collection, state: State) -> Builder {
+pub(super) fn find(of: &Collection, state: State) -> Builder {
     let mut command = Builder::new()
         .string("find", of.name())
         .document("readConcern", state.concern())
@@ -337,7 +337,7 @@ fn find(of: &Collection, state: State) -> Builder {
     command
 }
 
-fn by_id() -> Builder {
+pub(super) fn by_id() -> Builder {
     Builder::new().int32("_id", 1)
 }
 
@@ -355,81 +355,19 @@ pub fn id_of(document: Document<'_>) -> Result<RawId> {
     }
 }
 
-/// Hands over all documents of a collection, batch by batch: by their `_id`, or, of a capped one, as they were inserted.
-///
-/// # Errors
-/// Whatever the server or `take` says.
-pub fn scan(
-    server: &Server,
-    of: &Collection,
-    natural: bool,
-    state: State,
-    progress: &dyn Progress,
-    take: &mut dyn FnMut(Batch) -> Result<()>,
-) -> Asked<()> {
-    let mut last: Option<RawId> = None;
-    let mut patience = Patience::new(progress);
-    loop {
-        let before = last.clone();
-        let mut take = |batch: Batch| {
-            // What is read at one time must be read soon.
-            if !matches!(state, State::Snapshot { .. }) {
-                server.give_time(&batch, progress)?;
-            }
-            take(batch)
-        };
-        match scan_on(server, of, natural, state, &mut last, &mut take) {
-            Ok(()) => return Ok(()),
-            // There is no place in the order of insertion to go on from.
-            Err(refusal) if natural && last.is_some() => return Err(refusal),
-            Err(refusal) => {
-                if last != before {
-                    patience.well();
-                }
-                patience.again(refusal)?;
-            }
-        }
-    }
-}
-
-fn scan_on(
-    server: &Server,
-    of: &Collection,
-    natural: bool,
-    state: State,
-    last: &mut Option<RawId>,
-    take: &mut dyn FnMut(Batch) -> Result<()>,
-) -> Asked<()> {
-    let mut command = find(of, state);
-    command = if natural {
-        command.document("hint", Builder::new().int32("$natural", 1))
-    } else {
-        command.document("hint", by_id())
-    };
-    if let Some((kind, value)) = last {
-        command = command.document("filter", behind(*kind, value));
-    }
-    let mut cursor = server.read(of.database(), command)?;
-    while let Some(batch) = server.next(&mut cursor)? {
-        let end = batch.documents()?.last().transpose()?;
-        let end = end.map(id_of).transpose()?;
-        take(batch)?;
-        *last = end.or(last.take());
-    }
-    Ok(())
-}
-
-/// All documents behind that `_id`, of whatever type: a plain `$gt` would stay within one.
-fn behind(of: u8, value: &[u8]) -> Builder {
-    Builder::new().document("$expr", compared("$gt", of, value))
-}
-
-/// The `_id` against that value.
-fn compared(how: &str, of: u8, value: &[u8]) -> Builder {
-    let operands = Builder::new()
-        .string("0", "$_id")
-        .document("1", Builder::new().raw(of, b"$literal", value));
-    Builder::new().raw(kind::ARRAY, how.as_bytes(), &operands.finish())
+/// Those whose `_id` is on that side of each of these values, whatever its type: a plain `$gt` would stay within one, and an
+/// index's `max` leaves the highest out.
+pub(super) fn ids_that_are(sides: &[(&str, &RawId)]) -> Builder {
+    let compared = sides.iter().map(|(side, (kind, value))| {
+        let operands = Builder::new()
+            .string("0", "$_id")
+            .document("1", Builder::new().raw(*kind, b"$literal", value));
+        let compared = Builder::new().raw(kind::ARRAY, side.as_bytes(), &operands.finish());
+        compared.finish()
+    });
+    let compared: Vec<Vec<u8>> = compared.collect();
+    let all = compared.iter().map(|side| (kind::DOCUMENT, &side[..]));
+    Builder::new().document("$expr", Builder::new().array("$and", all))
 }
 
 /// The documents from one `_id` up to and with another in the server's order, at most so many and about 32 MiB.
@@ -444,16 +382,8 @@ pub fn between(
     most: i32,
     patience: &mut Patience<'_>,
 ) -> Asked<Vec<Vec<u8>>> {
-    let ends = [
-        compared("$gte", first.0, &first.1).finish(),
-        compared("$lte", last.0, &last.1).finish(),
-    ];
-    let ends = ends.iter().map(|end| (kind::DOCUMENT, &end[..]));
     let command = find(of, state)
-        .document(
-            "filter",
-            Builder::new().document("$expr", Builder::new().array("$and", ends)),
-        )
+        .document("filter", ids_that_are(&[("$gte", first), ("$lte", last)]))
         .document("hint", by_id())
         .int32("limit", most);
     patience.until(|| {

@@ -183,8 +183,11 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn cursor(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        let batches = self.driver.cursor(database, command.finish(), true, None);
-        self.named(batches).map(Cursor)
+        let ways = Ways {
+            primary: true,
+            ..Ways::default()
+        };
+        self.open(database, command, ways)
     }
 
     /// Runs a command that answers with a cursor, on whichever member the address prefers.
@@ -192,7 +195,27 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn read(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        let batches = self.driver.cursor(database, command.finish(), false, None);
+        self.open(database, command, Ways::default())
+    }
+
+    /// As [`Server::read`], so many documents at once.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub fn read_in(&self, database: &str, command: Builder, batch: Option<u32>) -> Asked<Cursor> {
+        let command = match batch {
+            Some(batch) => command.int32("batchSize", i32::try_from(batch).unwrap_or(i32::MAX)),
+            None => command,
+        };
+        let ways = Ways {
+            batch,
+            ..Ways::default()
+        };
+        self.open(database, command, ways)
+    }
+
+    fn open(&self, database: &str, command: Builder, ways: Ways) -> Asked<Cursor> {
+        let batches = self.driver.cursor(database, command.finish(), ways);
         self.named(batches).map(Cursor)
     }
 
@@ -201,10 +224,12 @@ impl Server {
     /// # Errors
     /// Whatever the server says.
     pub fn follow(&self, database: &str, command: Builder) -> Asked<Cursor> {
-        let batches = self
-            .driver
-            .cursor(database, command.finish(), true, Some(AWAITED));
-        self.named(batches).map(Cursor)
+        let ways = Ways {
+            primary: true,
+            wait: Some(AWAITED),
+            batch: None,
+        };
+        self.open(database, command, ways)
     }
 
     /// The next batch of a cursor; none at its end.
@@ -247,6 +272,17 @@ impl Server {
         }
         Ok(all)
     }
+}
+
+/// How a cursor is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ways {
+    /// Of the primary, and not of whichever member the address prefers.
+    pub primary: bool,
+    /// Where it never ends: so long the server waits for something new.
+    pub wait: Option<Duration>,
+    /// So many documents at once, behind the first of its answers.
+    pub batch: Option<u32>,
 }
 
 /// A cursor of the server. It is closed there when it is dropped.
