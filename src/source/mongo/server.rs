@@ -276,6 +276,7 @@ impl Server {
 
 /// How a cursor is asked for.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "mongodb"), expect(dead_code))]
 pub(super) struct Ways {
     /// Of the primary, and not of whichever member the address prefers.
     pub primary: bool,
