@@ -23,12 +23,10 @@ use crate::progress::Progress;
 use crate::repository::{Listed, Repository};
 use crate::source::dump::archive::{self, Event};
 use crate::source::dump::nested;
-use crate::source::dump::{Layout, RECOGNISED_BY, next_document, recognise};
+use crate::source::dump::{GZIP, Layout, RECOGNISED_BY, next_document, recognise};
 
 /// Folders that a dump is looked for in, one below the other.
 const DEPTH_MAX: usize = 4;
-/// What gzip begins with (RFC 1952).
-const GZIP: &[u8] = b"\x1F\x8B";
 /// Behind the name of what a collection is like.
 const METADATA: &str = ".metadata.json";
 /// The longest such file.

@@ -22,6 +22,7 @@ mod sorter;
 mod tail;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, bounded};
 
@@ -94,6 +95,7 @@ pub fn take(
         keys: repository.keys().clone(),
         cutter: &cutter,
         progress,
+        zipped: AtomicBool::new(false),
     };
     let mut sink = Sink::new(Putter { repository, writer }, progress);
     let threads = repository.threads();

@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -118,6 +119,19 @@ pub struct Shared<'r> {
     pub cutter: &'r Cutter,
     /// To say what is being read, and to hear when to stop.
     pub progress: &'r dyn Progress,
+    /// Whether it was said what gzipped dumps cost: once is enough.
+    pub zipped: AtomicBool,
+}
+
+impl Shared<'_> {
+    fn hear_of_zipped(&self, path: &[u8]) {
+        if !self.zipped.swap(true, Ordering::Relaxed) {
+            self.progress.note(&format!(
+                "{} is a gzipped dump, of which all is stored again whenever it changes: of one that is not gzipped, only what changed",
+                path.escape_ascii()
+            ));
+        }
+    }
 }
 
 /// Works until there are no more batches, or the sink has gone.
@@ -374,14 +388,19 @@ fn stream(
         if let Run::Data(count) = run {
             end += count;
             if read == 0
-                && let Some(layout) = layout(&buffer[..end])
                 && let Some(content) = &previous
-                && let Some(found) = Old::of(shared.repository, content)
             {
-                patch = match Patch::of(shared, old.get_or_init(|| found), layout) {
-                    Ok(patch) => Some(patch),
-                    Err(error) => return Ok(Err(error)),
-                };
+                let layout = layout(&buffer[..end]);
+                if let Some(layout) = layout
+                    && let Some(found) = Old::of(shared.repository, content)
+                {
+                    patch = match Patch::of(shared, old.get_or_init(|| found), layout) {
+                        Ok(patch) => Some(patch),
+                        Err(error) => return Ok(Err(error)),
+                    };
+                } else if layout.is_none() && dump::is_zipped(&buffer[..end]) {
+                    shared.hear_of_zipped(path);
+                }
             }
             read += count as u64;
             if let Some(patch) = &mut patch {

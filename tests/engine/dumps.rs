@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use duramen::format::entry::{Content, Node, Piece, check_pieces};
@@ -11,7 +13,7 @@ use duramen::id::ChunkId;
 use duramen::ops;
 use duramen::ops::prune::{PruneOptions, Unused};
 use duramen::ops::select::Filter;
-use duramen::progress::Silent;
+use duramen::progress::{Progress, Silent};
 use duramen::repository::Repository;
 use duramen::storage::Storage;
 
@@ -388,4 +390,49 @@ fn repeated_records_are_no_flood() {
             (lab.on_disk(), false)
         );
     }
+}
+
+/// What is told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+#[test]
+fn who_gzips_dumps_is_told_once_what_that_costs() {
+    let mut random = Random::new(seed("who_gzips_dumps_is_told_once_what_that_costs"));
+    let lab = Lab::new();
+    let repository = lab.open();
+    let mut night = |no_dumps| {
+        fs::create_dir_all(lab.tree()).unwrap();
+        let documents: Vec<_> = (0..2000).map(|id| document(&mut random, id)).collect();
+        for (name, bytes) in [
+            ("a.bson.gz", documents.iter().flat_map(bson).collect()),
+            (
+                "b.json.gz",
+                documents.iter().map(json).collect::<String>().into_bytes(),
+            ),
+            ("c.gz", random.bytes(600_000)),
+        ] {
+            let file = fs::File::create(lab.tree().join(name)).unwrap();
+            let mut zipped = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            zipped.write_all(&bytes).unwrap();
+            zipped.finish().unwrap();
+        }
+        let notes = Notes::default();
+        let mut options = options(&lab.tree());
+        options.no_dumps = no_dumps;
+        ops::snapshot::run(&repository, &options, &notes).unwrap();
+        notes.0.into_inner().unwrap()
+    };
+    assert_eq!(night(false), [""; 0], "it may be the only one");
+    let notes = night(false);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let own = notes[0].contains("a.bson.gz") || notes[0].contains("b.json.gz");
+    assert!(own && notes[0].contains("gzipped dump"), "{notes:?}");
+    assert_eq!(night(true), [""; 0]);
 }

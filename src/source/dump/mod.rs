@@ -24,6 +24,10 @@ pub const RECOGNISED_BY: usize = 64 << 10;
 const ARCHIVE: [u8; 4] = [0x6D, 0xE2, 0x99, 0x81];
 /// What ends a block of documents in an archive, where the length of a document would stand.
 const END_OF_BLOCK: [u8; 4] = [0xFF; 4];
+/// What gzip begins with (RFC 1952).
+pub const GZIP: [u8; 2] = [0x1F, 0x8B];
+/// Bytes of what was gzipped by which it is known.
+const ZIPPED_LOOK: usize = 4 << 10;
 /// What is taken as one record where no document begins.
 const STRAY: usize = 4 << 10;
 
@@ -63,6 +67,23 @@ pub fn recognise(bytes: &[u8]) -> Option<Layout> {
         (b'[', b'{') => Some(Layout::JsonArray),
         _ => None,
     }
+}
+
+/// Whether a file that begins with `bytes` is a gzipped dump: whatever changes in it, all that follows is other bytes.
+#[must_use]
+pub fn is_zipped(bytes: &[u8]) -> bool {
+    if !bytes.starts_with(&GZIP) {
+        return false;
+    }
+    let mut first = [0; ZIPPED_LOOK];
+    let mut plain = flate2::read::GzDecoder::new(bytes);
+    let mut known = 0;
+    while known < first.len()
+        && let Ok(more @ 1..) = plain.read(&mut first[known..])
+    {
+        known += more;
+    }
+    recognise(&first[..known]).is_some()
 }
 
 /// Whether a document begins there, as far as the bytes reach.
