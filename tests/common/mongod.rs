@@ -73,6 +73,36 @@ impl Mongod {
         own
     }
 
+    /// A member that some set is still to take in.
+    pub fn member() -> Self {
+        Self::start(&["--replSet", "rs0", "--oplogSize", "256"], false)
+    }
+
+    /// Takes a member into the set: from then on a majority are both, and none is elected in place of the other.
+    pub fn take_in(&self, other: &Self) {
+        let member = |id: i32, of: &Self| {
+            let host = format!("127.0.0.1:{}", of.port);
+            doc! { "_id": id, "host": host, "priority": 1 - id }
+        };
+        let settings = doc! { "electionTimeoutMillis": 600_000, "heartbeatTimeoutSecs": 600 };
+        let now = self.run("admin", doc! { "replSetGetConfig": 1 });
+        let version = now.get_document("config").unwrap().get_i32("version");
+        let config = doc! {
+            "_id": "rs0",
+            "version": version.unwrap() + 1,
+            "members": [member(0, self), member(1, other)],
+            "settings": settings,
+        };
+        self.run("admin", doc! { "replSetReconfig": config });
+    }
+
+    /// Sends its process a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     fn start(options: &[&str], set: bool) -> Self {
         let folder = Scratch::new("mongod");
         folder.folder("data");
@@ -148,9 +178,7 @@ impl Mongod {
 
     fn restart(&mut self, options: &[&str]) {
         // Asked to end, not killed: what a crash leaves is brought up to date from the oplog.
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").arg(id).status().unwrap();
-        assert!(asked.success());
+        self.signal("TERM");
         self.child.wait().unwrap();
         self.child = spawn(&self.folder, self.port, options);
         assert!(self.answers(), "mongod does not start again");

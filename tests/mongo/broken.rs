@@ -1,16 +1,19 @@
-//! Connections that break off and primaries that step down while a snapshot is taken: it goes on where it was.
+//! Connections that break off, primaries that step down and members that lag while a snapshot is taken: it goes on where it
+//! was.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use duramen::ops::snapshot::{Selection, SnapshotSummary};
+use duramen::ops;
+use duramen::ops::snapshot::{Reading, Selection, SnapshotOptions, SnapshotSummary};
+use duramen::progress::Progress;
 use mongodb::bson::doc;
 
 use crate::common::mongod::Mongod;
 use crate::common::random::Random;
 use crate::common::seed;
-use crate::lab::{Lab, at, on_server, same};
+use crate::lab::{Lab, at, on_server, options, same};
 
 const DOCUMENTS: i32 = 40_000;
 
@@ -115,4 +118,64 @@ fn a_primary_that_steps_down_is_waited_for() {
         same(&lab.content(&snapshot), &held);
     }
     lab.check();
+}
+
+/// Lets a stopped member go on once it is said that it is waited for.
+struct Waited<'m> {
+    member: &'m Mongod,
+    told: AtomicI32,
+}
+
+impl Progress for Waited<'_> {
+    fn note(&self, text: &str) {
+        if text.contains("reading waits") {
+            self.told.fetch_add(1, Ordering::Relaxed);
+            self.member.signal("CONT");
+        }
+    }
+}
+
+#[test]
+fn reading_waits_while_a_majority_is_far_behind() {
+    let (server, member, lab) = (Mongod::set(), Mongod::member(), Lab::new());
+    fill(&server);
+    server.take_in(&member);
+    let both = doc! { "w": 2, "wtimeout": 120_000 };
+    let mark = doc! { "insert": "marks", "documents": [ { "_id": 1 } ], "writeConcern": both };
+    server.run("shop", mark);
+    let options = SnapshotOptions {
+        // Reading lasts for longer than the member may be behind.
+        reading: Reading {
+            max_rate: Some(1 << 20),
+            ..Reading::default()
+        },
+        ..options(&server.address_of("shop"))
+    };
+    let stop = AtomicBool::new(false);
+    let told = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 1;
+            while !stop.load(Ordering::Relaxed) {
+                number += 1;
+                let own = doc! { "insert": "marks", "documents": [ { "_id": number } ], "writeConcern": { "w": 1 } };
+                server.run("shop", own);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        member.signal("STOP");
+        let waited = Waited {
+            member: &member,
+            told: AtomicI32::new(0),
+        };
+        let taken = ops::snapshot::run(&lab.open(), &options, &waited);
+        stop.store(true, Ordering::Relaxed);
+        member.signal("CONT");
+        taken.unwrap_or_else(|error| panic!("{}", error.detail()));
+        waited.told.into_inner()
+    });
+    assert_eq!(told, 1, "four readers wait as one");
+    let snapshot = lab.latest();
+    let deployment = snapshot.deployments().next().unwrap();
+    let held = on_server(&server, &["shop"], Some(at(deployment)));
+    same(&lab.content(&snapshot), &held);
 }
