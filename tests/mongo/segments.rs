@@ -5,8 +5,8 @@ use std::thread;
 
 use duramen::ops::snapshot::Selection;
 use duramen::progress::Silent;
-use duramen::source::mongo::reading::State;
-use duramen::source::mongo::scan::{Order, Segment, scan, segments};
+use duramen::source::mongo::reading::{Patience, State};
+use duramen::source::mongo::scan::{Order, Segment, first, scan, segments};
 use duramen::source::mongo::{Server, catalogue};
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
@@ -52,12 +52,23 @@ fn fill(server: &Mongod, collection: &str, random: &mut Random) -> usize {
     count
 }
 
-/// How many segments, and what is in them, one behind the other and read as one.
+/// How many segments, and what is in them and before them, one behind the other and read as one.
 fn divided(server: &Mongod, collection: &str) -> (usize, [Vec<Vec<u8>>; 2]) {
     let server = Server::connect(&server.address_of("shop")).unwrap();
     let listed = catalogue::list(&server, &Selection::default()).unwrap();
     let own = listed.iter().find(|own| own.name() == collection).unwrap();
-    let parts = segments(&server, own).unwrap();
+    let mut patience = Patience::new(&Silent);
+    let (begin, behind) = first(&server, own, State::Local, &mut patience).unwrap();
+    let begin = begin.unwrap();
+    let begin: Vec<Vec<u8>> = begin
+        .documents()
+        .unwrap()
+        .map(|document| document.unwrap().bytes().to_vec())
+        .collect();
+    let parts = match behind {
+        Some(behind) => segments(&server, own, behind, &mut patience).unwrap(),
+        None => Vec::new(),
+    };
     let read = |segments: &[Segment]| {
         let mut all = Vec::new();
         for segment in segments {
@@ -72,7 +83,8 @@ fn divided(server: &Mongod, collection: &str) -> (usize, [Vec<Vec<u8>>; 2]) {
         }
         all
     };
-    (parts.len(), [read(&parts), read(&[Segment::default()])])
+    let all = [begin, read(&parts)].concat();
+    (parts.len(), [all, read(&[Segment::default()])])
 }
 
 #[test]
@@ -108,7 +120,15 @@ fn no_document_falls_between_segments_and_none_is_in_two() {
         let (parts, [all, _]) = divided(&server, name);
         assert_eq!((parts, all.len()), (1, 20_000), "{name}");
     }
-    assert_eq!(divided(&server, "empty"), (1, Default::default()));
+    assert_eq!(divided(&server, "empty"), (0, Default::default()));
+}
+
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -119,7 +139,9 @@ fn segments_are_exact_under_writers_of_all_types() {
     let quotes = server.db("shop").collection::<Document>("quotes");
     let (stop, writes) = (AtomicBool::new(false), AtomicU64::new(0));
     let taken = thread::scope(|scope| {
-        scope.spawn(|| {
+        // However this ends, nobody writes on.
+        let _stop = Stop(&stop);
+        let writer = scope.spawn(|| {
             let mut number = 40_000;
             while !stop.load(Ordering::Relaxed) {
                 number += 1;
@@ -160,12 +182,11 @@ fn segments_are_exact_under_writers_of_all_types() {
         let mut taken = Vec::new();
         for _ in 0..3 {
             let before = writes.load(Ordering::Relaxed);
-            while writes.load(Ordering::Relaxed) < before + 5 {
+            while writes.load(Ordering::Relaxed) < before + 5 && !writer.is_finished() {
                 thread::yield_now();
             }
             taken.push(lab.snapshot(&server).1);
         }
-        stop.store(true, Ordering::Relaxed);
         taken
     });
     for snapshot in taken {

@@ -20,6 +20,7 @@ mod follow;
 mod merge;
 mod parts;
 mod pass;
+mod readers;
 mod record;
 mod sample;
 mod trail;
@@ -28,6 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::catalogue::store_catalogue;
 use super::put::Putter;
@@ -43,6 +45,7 @@ use crate::format::snapshot::Counters;
 use crate::id::PackId;
 use crate::progress::Progress;
 use crate::repository::{ChunkWriter, Repository, Session, WriterOptions};
+use crate::source::mongo::lag::Lag;
 use crate::source::mongo::oplog::Uuid;
 use crate::source::mongo::reading::{self, Patience, State, Stretch};
 use crate::source::mongo::server::{Asked, Refusal, code};
@@ -130,6 +133,7 @@ struct Capture<'c> {
     before: HashMap<Uuid, Vec<Run>>,
     touched: Sorter,
     recorder: Option<Recorder>,
+    lag: Arc<Mutex<Lag>>,
     /// So many documents are still to be chosen for it.
     scrub_sample: u64,
     sample: Sample,
@@ -175,6 +179,7 @@ pub fn take_deployment(
         capped: HashMap::new(),
         before: HashMap::new(),
         recorder: None,
+        lag: Arc::default(),
         scrub_sample,
         sample: Sample::default(),
     };

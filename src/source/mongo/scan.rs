@@ -5,6 +5,8 @@
 //! `_id`s up to the next, the first from the very beginning and the last to the very end: in whatever order the `_id`s
 //! came, no document could fall between two segments.
 
+use std::sync::Arc;
+
 use super::command::Builder;
 use super::reading::{Patience, RawId, State, by_id, find, id_of, ids_that_are};
 use super::server::{Asked, Batch, Server};
@@ -19,32 +21,86 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 const DRAWN: u64 = 2;
 /// No more are drawn than one of so many documents: the server would read all of them.
 const DRAWN_OF: u64 = 32;
-/// Segments at most: of a collection beyond 256 GiB they are larger, and come in several batches.
-const SEGMENTS_MAX: u64 = 1 << 16;
+/// Segments at most: of a collection beyond 32 GiB they are larger, and come in several batches.
+const SEGMENTS_MAX: u64 = 1 << 13;
+/// The server draws for no longer than so many milliseconds.
+const DRAWING_MAX: i32 = 10_000;
+/// Bytes of `_id`s that are kept; of longer ones fewer are.
+const IDS_BYTES_MAX: usize = 4 << 20;
 
 /// Documents from one `_id` up to another, in the server's order. Without the first they begin at the beginning, without the
 /// other they end at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// The first that may be in it.
-    from: Option<RawId>,
-    /// The first that is not.
-    to: Option<RawId>,
+    /// Where it begins.
+    from: Option<From>,
+    /// The first that is not in it.
+    to: Option<Arc<RawId>>,
     /// How many are asked for at once; as many as the server likes where it is not said.
     batch: Option<u32>,
 }
 
-/// Divides a collection; one segment where it is small or the server does not say.
+/// Where a segment begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum From {
+    /// With that one.
+    With(Arc<RawId>),
+    /// Behind that one.
+    Behind(Arc<RawId>),
+}
+
+/// The first documents of a collection, and the `_id` behind which there may be more.
 ///
 /// # Errors
-/// Where the answer is none. What the server refuses is no error here: whoever reads on will hear of it.
-pub fn segments(server: &Server, of: &Collection) -> Result<Vec<Segment>> {
+/// Whatever the server says.
+pub fn first(
+    server: &Server,
+    of: &Collection,
+    state: State,
+    patience: &mut Patience<'_>,
+) -> Asked<(Option<Batch>, Option<RawId>)> {
+    let command = find(of, state).document("hint", by_id());
+    patience.until(|| {
+        let mut cursor = server.read(of.database(), command.clone())?;
+        let Some(batch) = server.next(&mut cursor)? else {
+            return Ok((None, None));
+        };
+        let last = match batch.is_last()? {
+            true => None,
+            false => batch.documents()?.last().transpose()?,
+        };
+        let last = last.map(id_of).transpose()?;
+        Ok((Some(batch), last))
+    })
+}
+
+/// Divides what is behind an `_id`; one segment where that is little or the server does not say.
+///
+/// # Errors
+/// Where the answer is none, or the connection breaks off again and again. What the server refuses is no error here: whoever
+/// reads on will hear of it.
+pub fn segments(
+    server: &Server,
+    of: &Collection,
+    behind: RawId,
+    patience: &mut Patience<'_>,
+) -> Asked<Vec<Segment>> {
+    let behind = Arc::new(behind);
+    let one = Segment {
+        from: Some(From::Behind(behind.clone())),
+        ..Segment::default()
+    };
     let options = Document::whole(&of.options)?;
     // By a collation the server's order is no matter of bytes, and a clustered collection has no index of its `_id`s.
-    let plain = options.get(b"collation")?.is_none() && options.get(b"clusteredIndex")?.is_none();
+    if options.get(b"collation")?.is_some() || options.get(b"clusteredIndex")?.is_some() {
+        return Ok(vec![one]);
+    }
     let statistics = Builder::new().string("collStats", of.name());
-    let (true, Ok(statistics)) = (plain, server.command(of.database(), statistics)) else {
-        return Ok(vec![Segment::default()]);
+    let statistics = patience.until(|| server.command(of.database(), statistics.clone()));
+    let statistics = match statistics {
+        Ok(statistics) => statistics,
+        Err(refusal) if refusal.code.is_some() => return Ok(vec![one]),
+        Err(refusal) => return Err(refusal),
     };
     let number = |name: &str| -> Result<u64> {
         let number = statistics.number(name)?;
@@ -56,23 +112,32 @@ pub fn segments(server: &Server, of: &Collection) -> Result<Vec<Segment>> {
     let wanted = (bytes / SEGMENT_BYTES).min(SEGMENTS_MAX);
     let drawn = (wanted * DRAWN).min(documents / DRAWN_OF);
     if wanted < 2 || drawn == 0 {
-        return Ok(vec![Segment::default()]);
+        return Ok(vec![one]);
     }
-    let ids = drawn_ids(server, of, drawn as i32).unwrap_or_default();
     let every = (drawn / wanted).max(1) as usize;
+    let ids = patience.until(|| drawn_ids(server, of, &behind, drawn as i32, every));
+    let ids = match ids {
+        Ok(ids) => ids,
+        Err(refusal) if refusal.code.is_some() => return Ok(vec![one]),
+        Err(refusal) => return Err(refusal),
+    };
     // Twice of what is in one, so that most come at once.
     let batch = (2 * SEGMENT_BYTES).saturating_mul(documents) / bytes;
-    Ok(divided(
-        ids.into_iter().skip(every - 1).step_by(every),
-        batch.clamp(1, i32::MAX as u64) as u32,
-    ))
+    Ok(divided(one, ids, batch.clamp(100, i32::MAX as u64) as u32))
 }
 
-/// So many `_id`s of a collection at random, in the server's order.
-fn drawn_ids(server: &Server, of: &Collection, count: i32) -> Asked<Vec<RawId>> {
+/// Every so many of the `_id`s that were drawn at random behind one, in the server's order.
+fn drawn_ids(
+    server: &Server,
+    of: &Collection,
+    behind: &RawId,
+    count: i32,
+    mut every: usize,
+) -> Asked<Vec<Arc<RawId>>> {
     let stages = [
         Builder::new().document("$sample", Builder::new().int32("size", count)),
         Builder::new().document("$project", by_id()),
+        Builder::new().document("$match", ids_that_are(&[("$gt", behind)])),
         Builder::new().document("$sort", by_id()),
     ];
     let stages = stages.map(Builder::finish);
@@ -82,41 +147,55 @@ fn drawn_ids(server: &Server, of: &Collection, count: i32) -> Asked<Vec<RawId>> 
             "pipeline",
             stages.iter().map(|stage| (kind::DOCUMENT, &stage[..])),
         )
-        .document("cursor", Builder::new());
+        .document("cursor", Builder::new())
+        .int32("maxTimeMS", DRAWING_MAX);
     if let Some(uuid) = &of.uuid {
         command = command.uuid("collectionUUID", uuid);
     }
     let mut cursor = server.read(of.database(), command)?;
-    let mut ids = Vec::new();
+    let (mut ids, mut seen, mut bytes) = (Vec::new(), 0usize, 0);
     while let Some(batch) = server.next(&mut cursor)? {
         for document in batch.documents()? {
-            ids.push(id_of(document?)?);
+            let id = id_of(document?)?;
+            seen += 1;
+            if seen % every != 0 {
+                continue;
+            }
+            bytes += id.1.len();
+            ids.push(Arc::new(id));
+            if bytes > IDS_BYTES_MAX {
+                let mut number = 0;
+                ids.retain(|_| {
+                    number += 1;
+                    number % 2 == 0
+                });
+                bytes = ids.iter().map(|id: &Arc<RawId>| id.1.len()).sum();
+                every *= 2;
+            }
         }
     }
     Ok(ids)
 }
 
-/// The segments between those `_id`s.
-fn divided(ids: impl Iterator<Item = RawId>, batch: u32) -> Vec<Segment> {
-    let batch = Some(batch);
-    let mut segments = vec![Segment {
-        batch,
-        ..Segment::default()
-    }];
+/// Divides a segment at those `_id`s.
+fn divided(whole: Segment, ids: Vec<Arc<RawId>>, batch: u32) -> Vec<Segment> {
+    let mut here = Segment {
+        batch: Some(batch),
+        ..whole
+    };
+    let mut segments = Vec::new();
     for id in ids {
-        let next = Segment {
-            from: Some(id.clone()),
-            to: None,
-            batch,
-        };
-        if let Some(last) = segments.last_mut()
-            // The same may be drawn twice.
-            && last.from.as_ref() != Some(&id)
-        {
-            last.to = Some(id);
-            segments.push(next);
+        // The same may be drawn twice.
+        if !matches!(&here.from, Some(From::With(from)) if *from == id) {
+            let next = Segment {
+                from: Some(From::With(id.clone())),
+                ..here.clone()
+            };
+            here.to = Some(id);
+            segments.push(std::mem::replace(&mut here, next));
         }
     }
+    segments.push(here);
     segments
 }
 
@@ -182,11 +261,13 @@ fn scan_on(
         Order::Inserted => command.document("hint", Builder::new().int32("$natural", 1)),
         Order::ById(segment) => {
             at_once = segment.batch;
-            let from = match last {
-                Some(last) => Some(("$gt", &*last)),
-                None => segment.from.as_ref().map(|from| ("$gte", from)),
+            let from = match (&*last, &segment.from) {
+                (Some(last), _) => Some(("$gt", last)),
+                (None, Some(From::With(id))) => Some(("$gte", &**id)),
+                (None, Some(From::Behind(id))) => Some(("$gt", &**id)),
+                (None, None) => None,
             };
-            let to = segment.to.as_ref().map(|to| ("$lt", to));
+            let to = segment.to.as_ref().map(|to| ("$lt", &**to));
             let ends: Vec<_> = from.into_iter().chain(to).collect();
             match &ends[..] {
                 [] => command.document("hint", by_id()),
@@ -212,17 +293,24 @@ mod tests {
 
     #[test]
     fn segments_leave_nothing_out() {
-        let id = |number: u8| (kind::INT32, vec![number, 0, 0, 0]);
-        let segments = divided([id(3), id(5), id(5), id(9)].into_iter(), 7);
+        let id = |number: u8| Arc::new((kind::INT32, vec![number, 0, 0, 0]));
+        let whole = Segment {
+            from: Some(From::Behind(id(1))),
+            ..Segment::default()
+        };
+        let one = divided(whole.clone(), Vec::new(), 7);
+        assert_eq!((one.len(), &one[0].from), (1, &whole.from));
+        let segments = divided(whole, vec![id(3), id(5), id(5), id(9)], 7);
         let ends: Vec<_> = segments
             .iter()
             .map(|own| (own.from.clone(), own.to.clone()))
             .collect();
+        let with = |number| Some(From::With(id(number)));
         let expected = [
-            (None, Some(id(3))),
-            (Some(id(3)), Some(id(5))),
-            (Some(id(5)), Some(id(9))),
-            (Some(id(9)), None),
+            (Some(From::Behind(id(1))), Some(id(3))),
+            (with(3), Some(id(5))),
+            (with(5), Some(id(9))),
+            (with(9), None),
         ];
         assert_eq!(ends, expected);
     }

@@ -247,7 +247,7 @@ impl Server {
     /// Where `progress` says not to go on.
     pub fn give_time(&self, batch: &Batch, progress: &dyn Progress) -> Result<()> {
         if let Some(pace) = &self.pace {
-            let mut left = batch.0.size();
+            let mut left = batch.size();
             while left > 0 {
                 let some = left.min(SLICE);
                 pace.pass(some);
@@ -293,6 +293,22 @@ pub struct Cursor(Batches);
 pub struct Batch(Answer);
 
 impl Batch {
+    /// Bytes of it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    /// Whether it is the last of its cursor, as far as the server knows by now.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where the answer is none.
+    pub fn is_last(&self) -> Result<bool> {
+        let cursor = self.0.inner("cursor")?;
+        let id = cursor.map(|cursor| cursor.number("id")).transpose()?;
+        Ok(id.flatten() == Some(0))
+    }
+
     /// The documents.
     ///
     /// # Errors
