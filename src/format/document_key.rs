@@ -5,6 +5,7 @@
 //! read by its `_id` index comes sorted already; nothing depends on that.
 
 use super::bson::{Element, kind};
+use super::number::worth;
 
 /// Pages name keys by at most so many of their first bytes.
 pub const KEY_PREFIX: usize = 64;
@@ -102,13 +103,29 @@ fn characters(value: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
+/// What the server takes a key for: the same for two keys of numbers that are equal but for their type, and otherwise the key
+/// itself. To be compared with its like alone.
+#[must_use]
+pub fn identity(key: &[u8]) -> Vec<u8> {
+    let number = match key.first() {
+        // Behind the value as a double and how far above it lies.
+        Some(0x0B) => key.get(11).copied().zip(key.get(12..)),
+        Some(0x0C) => Some((kind::DECIMAL128, &key[1..])),
+        _ => None,
+    };
+    let name = b"_id";
+    let worth = number.and_then(|(kind, value)| worth(&Element { kind, name, value }));
+    match worth {
+        Some(worth) => [&[0x0B], &worth[..]].concat(),
+        None => key.to_vec(),
+    }
+}
+
 /// Whether two keys are those of numbers that are equal but for their type.
 #[must_use]
 pub fn same_number(left: &[u8], right: &[u8]) -> bool {
-    // The group, the value as a double, and how far above it lies.
-    let value =
-        |key: &[u8]| (key.first() == Some(&0x0B)).then(|| key.get(..11).map(<[u8]>::to_vec))?;
-    value(left).is_some_and(|own| value(right) == Some(own))
+    let is_number = |key: &[u8]| matches!(key.first(), Some(0x0B | 0x0C));
+    is_number(left) && is_number(right) && identity(left) == identity(right)
 }
 
 /// As much of a key as a page names.

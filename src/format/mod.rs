@@ -13,6 +13,7 @@ pub mod extension;
 pub mod file;
 pub mod frame;
 pub mod keys;
+pub mod number;
 pub mod pack;
 pub mod page;
 pub mod placed;

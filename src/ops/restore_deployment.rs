@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::documents::{DocumentFilter, only};
 use super::rollback;
 use crate::clock::Nanos;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 pub use crate::format::deployment::Moment;
 use crate::format::snapshot::Snapshot;
 use crate::id::SnapshotId;
@@ -108,7 +108,8 @@ pub fn run(
             ..wanted.clone()
         };
         progress.phase("safety");
-        restore(&look, Step::Record(&safety))?;
+        let seen = restore(&look, Step::Record(&safety))?;
+        refuse_nothing(&wanted, &seen)?;
         let safety = safety.into_inner();
         let approved = if safety.is_empty() {
             Approved::default()
@@ -135,6 +136,7 @@ pub fn run(
         progress.phase("restore");
         restore(&wanted, Step::DoRecorded(&approved))?
     };
+    refuse_nothing(&wanted, &collections)?;
     Ok(DeploymentRestoreSummary {
         address: server.address().to_owned(),
         moment: deployment.moment,
@@ -142,6 +144,19 @@ pub fn run(
         collections,
         seconds: (clock.elapsed() - begun).as_secs_f64(),
     })
+}
+
+/// Whoever asks for certain documents and gets none has not been given back what is missing.
+fn refuse_nothing(wanted: &Wanted, collections: &[CollectionReport]) -> Result<()> {
+    let meant = collections
+        .iter()
+        .any(|own| own.meant() > 0 || !own.problems.is_empty());
+    if wanted.choice.is_all() || meant {
+        return Ok(());
+    }
+    Err(Error::new(Kind::NotFound, "no document of these collections fits").hint(
+        "an _id is written as JSON where it is no plain text or number, such as {\"$oid\": \"...\"}; `duramen cat` shows documents",
+    ))
 }
 
 fn wanted(options: &DeploymentRestoreOptions) -> Result<Wanted> {

@@ -45,10 +45,28 @@ pub enum Change<'d> {
     Remove(RawId),
 }
 
+impl Change<'_> {
+    /// Bytes of its document.
+    fn size(&self) -> usize {
+        match self {
+            Self::Replace(document) | Self::Fill(document) | Self::Newest(document, ..) => {
+                document.bytes().len()
+            }
+            Self::Remove((_, id)) => id.len(),
+        }
+    }
+}
+
 /// Bytes of one command's statements; one may be longer.
 const STATEMENTS_MAX: usize = 12 << 20;
-/// What must be there is said of documents up to so many bytes.
-const GUARDED_MAX: usize = 7 << 20;
+/// What must be there is said where both documents come to no more bytes: both stand in one statement.
+const GUARDED_MAX: usize = 14 << 20;
+
+/// Whether a document of so many bytes is only written over what is there where that is still what is said.
+#[must_use]
+pub fn is_guarded(document: usize, there: usize) -> bool {
+    document + there <= GUARDED_MAX
+}
 
 fn concern() -> Builder {
     Builder::new().string("w", "majority")
@@ -147,8 +165,8 @@ pub fn change(
     };
     for (at, change) in changes.iter().enumerate() {
         let while_is = there.get(at).copied().flatten();
-        // Both in one command: of the longest there is no room for both.
-        let while_is = while_is.filter(|there| there.len() <= GUARDED_MAX);
+        // Of the longest there is no room for both.
+        let while_is = while_is.filter(|there| is_guarded(change.size(), there.len()));
         let statement = statement(change, while_is)?;
         if !statements.is_empty() && bytes + statement.len() > STATEMENTS_MAX {
             for refused in run(&std::mem::take(&mut statements))? {

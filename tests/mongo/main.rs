@@ -11,6 +11,7 @@ mod common;
 mod support;
 
 mod again;
+mod alike;
 mod broken;
 mod capture;
 mod changes;

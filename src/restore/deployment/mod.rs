@@ -9,6 +9,7 @@
 //! unique one would refuse documents in an order in which they never were.
 
 mod differing;
+mod documents;
 mod indexes;
 pub mod names;
 pub mod report;
@@ -20,24 +21,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::format::bson::{Document, kind, same_fields};
+use crate::format::bson::{Document, same_fields};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, EMPTY_DOCUMENT};
-use crate::format::document_key::same_number;
 use crate::progress::Progress;
-use crate::repository::{Repository, Stored, key_of};
-use crate::source::mongo::reading::{self, Patience, RawId, State};
+use crate::repository::Repository;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
-use crate::target::mongo::{self as target, Change, Place};
-use differing::{filled, greater, lacks};
+use crate::target::mongo::{self as target, Place};
 use names::Names;
 use report::CollectionReport;
 use safety::{Approved, Safety};
-
-/// Documents that are looked at, decided upon and written at once.
-const BATCH: usize = 1000;
-/// Bytes of them; one document may be longer.
-const BATCH_BYTES: usize = 8 << 20;
 
 /// What to do with a document that is there and differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,17 +67,13 @@ pub struct Wanted {
     pub defer_ttl: bool,
 }
 
-/// More of the server's than this is looked at in two halves.
-const THERE_BYTES_MAX: usize = 48 << 20;
-
-/// Documents of the server by their keys.
-type There = HashMap<Vec<u8>, Vec<u8>>;
-
 struct Restore<'r> {
     repository: &'r Repository,
     server: &'r Server,
     wanted: &'r Wanted,
     step: Step<'r>,
+    /// What the snapshot's time series were made with, by their names.
+    series: HashMap<String, Vec<u8>>,
     progress: &'r dyn Progress,
 }
 
@@ -103,23 +92,6 @@ impl Step<'_> {
     /// Whether nothing is written.
     fn only_looks(self) -> bool {
         matches!(self, Step::Record(_))
-    }
-}
-
-/// A document on its way.
-struct Item {
-    key: Vec<u8>,
-    id: RawId,
-    bytes: Vec<u8>,
-}
-
-impl Item {
-    fn of(stored: Stored) -> Result<Self> {
-        Ok(Self {
-            id: reading::id_of(Document::whole(&stored.bytes)?)?,
-            key: stored.key,
-            bytes: stored.bytes,
-        })
     }
 }
 
@@ -143,8 +115,12 @@ pub fn restore_deployment(
         .subject(server.address()));
     }
     let mut collections = Vec::new();
+    let mut series = HashMap::new();
     for collection in repository.collections(deployment) {
         let collection = collection?;
+        if collection.kind == CollectionKind::TimeSeries {
+            series.insert(collection.namespace.clone(), collection.options.clone());
+        }
         if wanted
             .selection
             .takes(collection.database(), collection.name())
@@ -157,12 +133,14 @@ pub fn restore_deployment(
             .hint("`duramen ls` shows the collections of a snapshot"));
     }
     let namespaces = collections.iter().map(|each| each.namespace.as_str());
-    wanted.names.refuse_doubles(namespaces)?;
+    wanted.names.refuse_doubles(namespaces.clone())?;
+    wanted.names.refuse_strays(namespaces)?;
     let restore = Restore {
         repository,
         server,
         wanted,
         step,
+        series,
         progress,
     };
     // Series before their buckets, and views after all that they may look at.
@@ -207,6 +185,17 @@ impl Restore<'_> {
                 "{target} is something else on the server: it is left as it is"
             ));
             return Ok(report);
+        }
+        if buckets && let Some(why) = self.unfit(own, into)? {
+            report.problems.push(why);
+            return Ok(report);
+        }
+        // Where no document of it is meant, nothing is made.
+        if part && there.is_none() && is_held(own.kind) {
+            let first = self.repository.chosen(own, &self.wanted.choice)?.next();
+            if first.transpose()?.is_none() {
+                return Ok(report);
+            }
         }
         // A part of the documents makes no view.
         if own.kind == CollectionKind::View && (part || there.is_some()) {
@@ -261,6 +250,28 @@ impl Restore<'_> {
         Ok(report)
     }
 
+    /// Why buckets do not come back: whoever reads a series takes all of its buckets for the series' own.
+    fn unfit(&self, own: &Collection, into: Place<'_>) -> Result<Option<String>> {
+        let name = |buckets: &str| buckets.replacen("system.buckets.", "", 1);
+        let target = name(into.name);
+        let there = catalogue::one(self.server, into.database, &target)?;
+        let Some(there) = there else {
+            // In a rehearsal it would have been made just before.
+            let comes = self.wanted.dry_run && self.series.contains_key(&name(&own.namespace));
+            let lacking = format!("the series {target} is not there: its buckets are left out");
+            return Ok((!comes).then_some(lacking));
+        };
+        let same = there.kind == CollectionKind::TimeSeries
+            && match self.series.get(&name(&own.namespace)) {
+                Some(options) => same_series(&there.options, options)?,
+                None => false,
+            };
+        let other = format!(
+            "{target} is no series of the same kind on the server: its buckets are left out"
+        );
+        Ok((!same).then_some(other))
+    }
+
     /// Where it comes back. Buckets follow their series.
     fn name_of(&self, own: &Collection) -> Result<String> {
         let names = &self.wanted.names;
@@ -276,315 +287,23 @@ impl Restore<'_> {
             }
         }
     }
-
-    fn documents(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        there: Option<&Collection>,
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        // Where it is not there, nothing in it can be.
-        let empty = there.is_none() && !into.name.starts_with("system.buckets.");
-        for stored in self.repository.chosen(own, &self.wanted.choice)? {
-            self.progress.go_on()?;
-            let item = Item::of(stored?)?;
-            if !batch.is_empty() && (batch.len() >= BATCH || bytes + item.bytes.len() > BATCH_BYTES)
-            {
-                self.batch(own, into, empty, std::mem::take(&mut batch), report)?;
-                bytes = 0;
-            }
-            bytes += item.bytes.len();
-            batch.push(item);
-        }
-        if !batch.is_empty() {
-            self.batch(own, into, empty, batch, report)?;
-        }
-        Ok(())
-    }
-
-    /// Looks what is there, decides, writes, reads back.
-    fn batch(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        empty: bool,
-        batch: Vec<Item>,
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        self.progress.go_on()?;
-        let bytes: usize = batch.iter().map(|item| item.bytes.len()).sum();
-        let count = batch.len() as u64;
-        let there = if empty {
-            Some(HashMap::new())
-        } else {
-            self.there(into, &batch, THERE_BYTES_MAX)?
-        };
-        let Some(there) = there else {
-            // Ours are short and theirs are long.
-            let mut first = batch;
-            let second = first.split_off(first.len() / 2);
-            self.batch(own, into, empty, first, report)?;
-            return self.batch(own, into, empty, second, report);
-        };
-        let (mut new, mut changes): (Vec<Item>, Vec<(Item, Vec<u8>)>) = (Vec::new(), Vec::new());
-        for item in batch {
-            // Numbers that differ in nothing but their type are one `_id` to the server.
-            let same = || there.iter().find(|(key, _)| same_number(key, &item.key));
-            let theirs = there.get(&item.key).or_else(|| match item.id.0 {
-                kind::DOUBLE | kind::INT32 | kind::INT64 => same().map(|(_, theirs)| theirs),
-                _ => None,
-            });
-            match theirs {
-                None => new.push(item),
-                Some(theirs) if *theirs == item.bytes => report.unchanged += 1,
-                Some(theirs) => {
-                    let theirs = theirs.clone();
-                    changes.push((item, theirs));
-                }
-            }
-        }
-        if own.kind == CollectionKind::Capped && !empty && !new.is_empty() {
-            // What is added at its end drives out what is at its front: lines that are live now.
-            for item in &new {
-                report.skipped.add(&item.id)?;
-            }
-            let what = "a capped collection that is there takes nothing back: each document would drive out a live one; drop it to bring it back whole";
-            if !report.problems.iter().any(|problem| problem == what) {
-                report.problems.push(what.into());
-            }
-            new.clear();
-        }
-        // What is in a collection that we have made is all ours; but what comes into it is recorded first.
-        if !empty || self.step.only_looks() {
-            let (all, mut approved) = (new, Vec::new());
-            for item in all {
-                match self.approves(own, into, &item, None)? {
-                    true => approved.push(item),
-                    false => report.fail(&item.id, MEANWHILE)?,
-                }
-            }
-            new = approved;
-        }
-        self.insert(own, into, new, report)?;
-        self.change(own, into, changes, report)?;
-        self.progress.advance(count, bytes as u64);
-        Ok(())
-    }
-
-    /// Documents of the server by their keys, of the ids of these; none where they come to more than `most` bytes.
-    fn there(&self, into: Place<'_>, items: &[Item], most: usize) -> Result<Option<There>> {
-        let ids: Vec<RawId> = items.iter().map(|item| item.id.clone()).collect();
-        looked_up(self.server, into, &ids, most, self.progress)
-    }
-
-    /// Whether the server holds what was recorded; otherwise somebody has written it meanwhile.
-    fn approves(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        item: &Item,
-        theirs: Option<&[u8]>,
-    ) -> Result<bool> {
-        let target = format!("{}.{}", into.database, into.name);
-        match (self.step, theirs) {
-            (Step::Do, _) => Ok(true),
-            (Step::DoRecorded(approved), theirs) => Ok(approved.holds(&target, &item.key, theirs)),
-            (Step::Record(safety), None) => {
-                let mut safety = safety.borrow_mut();
-                safety.comes(&own.namespace, &target, item).map(|()| true)
-            }
-            (Step::Record(safety), Some(theirs)) => {
-                let mut safety = safety.borrow_mut();
-                let changes = safety.changes(&own.namespace, &target, item, theirs);
-                changes.map(|()| true)
-            }
-        }
-    }
-
-    fn insert(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        new: Vec<Item>,
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        if new.is_empty() {
-            return Ok(());
-        }
-        let mut refused = HashMap::new();
-        if !self.wanted.dry_run {
-            let documents: Vec<Document<'_>> = new
-                .iter()
-                .map(|item| Document::whole(&item.bytes))
-                .collect::<Result<_>>()?;
-            let ordered = own.kind == CollectionKind::Capped;
-            let mut begun = 0;
-            // In order the server stops at the first that it refuses; it goes on behind it.
-            while begun < documents.len() {
-                let answer = target::insert(self.server, into, &documents[begun..], ordered)?;
-                let last = answer.iter().map(|refused| begun + refused.at + 1).max();
-                refused.extend(
-                    answer
-                        .into_iter()
-                        .map(|refused| (begun + refused.at, refused)),
-                );
-                begun = last.filter(|_| ordered).unwrap_or(documents.len());
-            }
-        }
-        let mut written = Vec::new();
-        for (at, item) in new.into_iter().enumerate() {
-            match refused.get(&at) {
-                None => {
-                    report.restored.add(&item.id)?;
-                    written.push(item);
-                }
-                // It came between our look and our writing, or is one by the collation.
-                Some(refused) if refused.is_there && self.wanted.conflict == Conflict::Skip => {
-                    report.skipped.add(&item.id)?;
-                }
-                Some(refused) => report.fail(&item.id, &refused.why)?,
-            }
-        }
-        self.verify(into, &written, report)
-    }
-
-    fn change(
-        &self,
-        own: &Collection,
-        into: Place<'_>,
-        differing: Vec<(Item, Vec<u8>)>,
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        let mut chosen: Vec<(Item, Option<RawId>, Vec<u8>)> = Vec::new();
-        for (mut item, theirs) in differing {
-            let newer = match &self.wanted.conflict {
-                Conflict::Skip => None,
-                Conflict::Overwrite => Some(None),
-                Conflict::Merge => lacks(&theirs, &item.bytes)?.then_some(None),
-                Conflict::Newest(field) => greater(field, &item.bytes, &theirs)?.map(Some),
-            };
-            match newer {
-                None => report.skipped.add(&item.id)?,
-                Some(value) if self.approves(own, into, &item, Some(&theirs))? => {
-                    if self.wanted.conflict == Conflict::Merge {
-                        item.bytes = filled(&theirs, &item.bytes)?;
-                    }
-                    chosen.push((item, value, theirs));
-                }
-                Some(_) => report.fail(&item.id, MEANWHILE)?,
-            }
-        }
-        if chosen.is_empty() {
-            return Ok(());
-        }
-        let mut refused = HashMap::new();
-        if !self.wanted.dry_run {
-            let changes: Vec<Change<'_>> = chosen
-                .iter()
-                .map(|(item, value, _)| {
-                    let document = Document::whole(&item.bytes)?;
-                    Ok(match (&self.wanted.conflict, value) {
-                        (Conflict::Merge, _) => Change::Fill(document),
-                        (Conflict::Newest(field), Some(value)) => {
-                            Change::Newest(document, field, value.clone())
-                        }
-                        _ => Change::Replace(document),
-                    })
-                })
-                .collect::<Result<_>>()?;
-            let there: Vec<Option<&[u8]>> = chosen
-                .iter()
-                .map(|(_, _, theirs)| Some(&theirs[..]))
-                .collect();
-            let answer = target::change(self.server, into, &changes, &there)?;
-            refused.extend(answer.into_iter().map(|refused| (refused.at, refused)));
-        }
-        for (at, (item, ..)) in chosen.iter().enumerate() {
-            if let Some(refused) = refused.get(&at) {
-                report.fail(&item.id, &refused.why)?;
-            }
-        }
-        let left = chosen.into_iter().enumerate();
-        let left = left.filter(|(at, _)| !refused.contains_key(at));
-        let written: Vec<Item> = left.map(|(_, (item, ..))| item).collect();
-        // Read back in any case: it tells whether somebody wrote it just before.
-        let there = match self.wanted.dry_run || written.is_empty() {
-            true => None,
-            false => self.there(into, &written, usize::MAX)?,
-        };
-        for item in &written {
-            let same = there
-                .as_ref()
-                .is_none_or(|there| there.get(&item.key) == Some(&item.bytes));
-            match (same, &self.wanted.conflict) {
-                (false, _) => report.fail(&item.id, MEANWHILE)?,
-                (true, Conflict::Merge) => report.merged.add(&item.id)?,
-                (true, _) => report.replaced.add(&item.id)?,
-            }
-            if there.is_some() && same && !self.wanted.no_verify {
-                report.verified += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads back what was written.
-    fn verify(
-        &self,
-        into: Place<'_>,
-        written: &[Item],
-        report: &mut CollectionReport,
-    ) -> Result<()> {
-        if self.wanted.dry_run || self.wanted.no_verify || written.is_empty() {
-            return Ok(());
-        }
-        // As long as ours, which are few enough.
-        let there = self.there(into, written, usize::MAX)?.unwrap_or_default();
-        for item in written {
-            if there.get(&item.key) == Some(&item.bytes) {
-                report.verified += 1;
-            } else {
-                report.fail(&item.id, "it is not what was written when it is read back")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why a document is not what it was to become.
-const MEANWHILE: &str = "somebody wrote it meanwhile: it is left as it is";
-
-/// A collection of the server's, by its name alone.
-fn placeless(into: Place<'_>) -> Collection {
-    Collection::named(format!("{}.{}", into.database, into.name))
-}
-
-/// Documents of the server by their keys; none where they come to more than `most` bytes.
-fn looked_up(
-    server: &Server,
-    into: Place<'_>,
-    ids: &[RawId],
-    most: usize,
-    progress: &dyn Progress,
-) -> Result<Option<There>> {
-    let mut patience = Patience::new(progress);
-    let place = placeless(into);
-    let found = reading::some(server, &place, ids, State::Local, most, &mut patience)?;
-    let Some(found) = found else {
-        return Ok(None);
-    };
-    let keyed = found
-        .into_iter()
-        .map(|bytes| Ok((key_of(Document::whole(&bytes)?)?, bytes)));
-    keyed.collect::<Result<_>>().map(Some)
 }
 
 /// Whether it holds documents of its own.
 fn is_held(kind: CollectionKind) -> bool {
     matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
+}
+
+/// Whether two series divide their documents into buckets in the same way.
+fn same_series(left: &[u8], right: &[u8]) -> Result<bool> {
+    let field = |options: &[u8]| -> Result<Option<Vec<u8>>> {
+        let field = Document::whole(options)?.get(b"timeseries")?;
+        Ok(field.map(|field| field.value.to_vec()))
+    };
+    Ok(match (field(left)?, field(right)?) {
+        (Some(left), Some(right)) => same_fields(Document::whole(&left)?, Document::whole(&right)?),
+        _ => false,
+    })
 }
 
 /// Whether two collections have the same options, in whatever order a dump has them.

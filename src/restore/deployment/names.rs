@@ -90,6 +90,28 @@ impl Names {
     }
 }
 
+impl Names {
+    /// Refuses a name to change that nothing has: with a slip in it, all would come back under the names that it should not.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming it.
+    pub fn refuse_strays<'n>(
+        &self,
+        namespaces: impl Iterator<Item = &'n str> + Clone,
+    ) -> Result<()> {
+        for (from, _) in &self.0 {
+            if !namespaces.clone().any(|own| captured(from, own).is_some()) {
+                return Err(
+                    Error::new(Kind::Usage, "nothing that comes back has such a name")
+                        .subject(format!("--ns-from {from}"))
+                        .hint("`duramen ls` shows the collections of a snapshot"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -110,6 +110,14 @@ impl CollectionReport {
         name_failed(&mut self.failed_count, &mut self.failed, id, why)
     }
 
+    /// Documents that were meant, whatever came of them.
+    #[must_use]
+    pub fn meant(&self) -> u64 {
+        let counted = [&self.restored, &self.replaced, &self.merged, &self.skipped];
+        let counted: u64 = counted.iter().map(|own| own.count).sum();
+        counted + self.unchanged + self.failed_count
+    }
+
     /// Whether all went well.
     #[must_use]
     pub fn is_well(&self) -> bool {

@@ -3,12 +3,18 @@
 
 use std::collections::HashMap;
 
+use super::differing::filled;
+use super::documents::{
+    BATCH, BATCH_BYTES, MEANWHILE, THERE_BYTES_MAX, There, looked_up, placeless,
+};
 use super::report::{Documents, FailedDocument, name_failed};
-use super::{BATCH, BATCH_BYTES, THERE_BYTES_MAX, There, filled, looked_up, same_options};
+use super::same_options;
 use crate::error::Result;
-use crate::format::bson::Document;
+use crate::format::bson::{Document, Element};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind, Deployment};
+use crate::format::document_key::{identity, key};
+use crate::format::number::alike;
 use crate::format::undo::{Undo, UndoCollection};
 use crate::progress::Progress;
 use crate::repository::{Finder, Repository, Stored, key_of};
@@ -186,7 +192,7 @@ impl Rollback<'_> {
     }
 
     fn count(&self, into: Place<'_>) -> Result<u64> {
-        let place = super::placeless(into);
+        let place = placeless(into);
         Ok(reading::count(self.server, &place, State::Local)?)
     }
 
@@ -298,7 +304,7 @@ impl Rollback<'_> {
         if made.is_empty() {
             return Ok(());
         }
-        let (mut refused, mut left) = (HashMap::new(), There::new());
+        let (mut refused, mut left) = (HashMap::new(), There::default());
         if !self.dry_run {
             let (changes, there): (Vec<Change<'_>>, Vec<Option<&[u8]>>) = made
                 .iter()
@@ -311,7 +317,7 @@ impl Rollback<'_> {
             left = self.there_of(into, &ids)?;
         }
         for (at, (id, bytes)) in made.iter().enumerate() {
-            let stays = left.contains_key(&key_of(Document::whole(bytes)?)?);
+            let stays = left.get(&key_of(Document::whole(bytes)?)?).is_some();
             match (refused.get(&at), stays) {
                 (Some(why), _) => report.fail(id, why)?,
                 (None, true) => report.skipped.add(id)?,
@@ -337,7 +343,7 @@ impl Rollback<'_> {
             let all = Choice::default();
             for stored in self.repository.chosen(source, &all)? {
                 let stored = stored?;
-                placed.insert(stored.key, stored.bytes);
+                placed.insert(identity(&stored.key), stored.bytes);
             }
         }
         let mut finder = Finder::new(self.repository, &source.runs, asked);
@@ -345,9 +351,13 @@ impl Rollback<'_> {
         let mut bytes = 0;
         for stored in self.repository.newest(std::slice::from_ref(&own.before)) {
             let (stored, there) = stored?;
+            let id = reading::id_of(Document::whole(&stored.bytes)?)?;
             let written = match source.kind {
-                CollectionKind::Capped => placed.remove(&stored.key),
-                _ => finder.find(&stored.key)?,
+                CollectionKind::Capped => placed.remove(&identity(&stored.key)),
+                _ => match finder.find(&stored.key)? {
+                    None => self.found_alike(source, &id)?,
+                    found => found,
+                },
             };
             let made = match (written, there && self.merged) {
                 (Some(written), true) => Some(filled(&stored.bytes, &written)?),
@@ -355,7 +365,7 @@ impl Rollback<'_> {
             };
             bytes += stored.bytes.len() + made.as_ref().map_or(0, Vec::len);
             batch.push(Before {
-                id: reading::id_of(Document::whole(&stored.bytes)?)?,
+                id,
                 bytes: there.then_some(stored.bytes),
                 key: stored.key,
                 made,
@@ -366,6 +376,24 @@ impl Rollback<'_> {
             }
         }
         self.put_back(into, batch, report)
+    }
+
+    /// What the restore wrote over a document whose `_id` is the same number in another type.
+    fn found_alike(&self, source: &Collection, (kind, value): &RawId) -> Result<Option<Vec<u8>>> {
+        let name = b"_id";
+        let own = Element {
+            kind: *kind,
+            name,
+            value,
+        };
+        for (kind, value) in alike(&own) {
+            let value = &value[..];
+            let key = key(&Element { kind, name, value });
+            if let Some(found) = self.repository.collection_document(&source.runs, &key)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn put_back(
@@ -409,8 +437,7 @@ impl Rollback<'_> {
             let there = self.there_of(into, &ids)?;
             for (at, (_, bytes, _)) in back.iter().enumerate() {
                 if there.get(&key_of(Document::whole(bytes)?)?) != Some(bytes) {
-                    let why = "somebody wrote it meanwhile: it is left as it is";
-                    refused.entry(at).or_insert_with(|| why.into());
+                    refused.entry(at).or_insert_with(|| MEANWHILE.into());
                 }
             }
         }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::Item;
+use super::documents::Item;
 use crate::chunk::Cutter;
 use crate::error::Result;
 use crate::format::bson::{Document, Element};

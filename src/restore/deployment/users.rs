@@ -1,8 +1,9 @@
 //! Users and roles. Nobody may write where the server keeps them; it takes them over from a collection that holds the like, which
 //! is made for it and dropped again.
 
+use super::documents::{BATCH, Item};
 use super::report::CollectionReport;
-use super::{BATCH, Conflict, Item, Restore};
+use super::{Conflict, Restore};
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::Collection;
