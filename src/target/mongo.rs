@@ -381,11 +381,12 @@ fn zero_times(document: Document<'_>) -> Result<Option<Vec<u8>>> {
     Ok(Some(statement.finish()))
 }
 
-/// Takes over users, or roles, from a collection of the same database `admin`; those that are there become these.
+/// Takes over users, or roles, from a collection of the same database `admin`; those that are there stay as they are. Where a
+/// database is named, they are all that there shall be of it: those that are there become these, and all others go.
 ///
 /// # Errors
 /// Whatever the server says; it asks the role `restore`.
-pub fn merge_users(server: &Server, from: &str, roles: bool) -> Asked<()> {
+pub fn merge_users(server: &Server, from: &str, roles: bool, of: Option<&str>) -> Asked<()> {
     let from = format!("admin.{from}");
     let (users_from, roles_from) = if roles {
         ("", &from[..])
@@ -396,9 +397,9 @@ pub fn merge_users(server: &Server, from: &str, roles: bool) -> Asked<()> {
         .int32("_mergeAuthzCollections", 1)
         .string("tempUsersCollection", users_from)
         .string("tempRolesCollection", roles_from)
-        .boolean("drop", false)
-        // Of all databases.
-        .string("db", "")
+        .boolean("drop", of.is_some())
+        // Without a name, of all databases.
+        .string("db", of.unwrap_or_default())
         .document("writeConcern", concern());
     server.command("admin", command).map(drop)
 }

@@ -390,6 +390,11 @@ fn users_and_roles_come_back() {
         "admin",
         doc! { "createUser": "bea", "pwd": "p", "roles": ["backup"] },
     );
+    // Of another database.
+    server.run(
+        "shop",
+        doc! { "createUser": "bea", "pwd": "p", "roles": [] },
+    );
     let with_users = Selection {
         users: true,
         ..Selection::default()
@@ -422,7 +427,7 @@ fn users_and_roles_come_back() {
     let own = of(&summary, "admin.system.users");
     assert_eq!(own.restored.ids, ["\"admin.ann\""]);
     assert_eq!(own.skipped.ids, ["\"admin.bea\""]);
-    assert_eq!((own.unchanged, own.verified), (1, 1));
+    assert_eq!((own.unchanged, own.verified), (2, 1));
     assert_eq!(
         of(&summary, "admin.system.roles").restored.ids,
         ["\"admin.looker\""]
@@ -438,10 +443,18 @@ fn users_and_roles_come_back() {
     lab.take(&server.address(), &with_users).unwrap();
     server.run("admin", doc! { "updateUser": "bea", "roles": ["backup"] });
     let summary = restore(&lab, &options);
-    assert_eq!(
-        of(&summary, "admin.system.users").replaced.ids,
-        ["\"admin.bea\""]
-    );
+    assert!(summary.is_well(), "{:?}", summary.collections);
+    let own = of(&summary, "admin.system.users");
+    assert_eq!(own.replaced.ids, ["\"admin.bea\""]);
+    assert_eq!(own.verified, 1);
+    // And nobody else is gone: root, ann and the one who brings them back.
+    let there = server.run("admin", doc! { "usersInfo": { "forAllDBs": true } });
+    let there = there.get_array("users").unwrap().iter();
+    let mut there: Vec<&str> = there
+        .map(|user| user.as_document().unwrap().get_str("user").unwrap())
+        .collect();
+    there.sort_unstable();
+    assert_eq!(there, ["ann", "bea", "bea", "bringer", "root"]);
     let left = server.listed("admin");
     assert!(
         left.iter()

@@ -46,6 +46,7 @@ impl There {
 }
 
 /// A document on its way.
+#[derive(Clone)]
 pub(super) struct Item {
     pub(super) key: Vec<u8>,
     pub(super) id: RawId,

@@ -1,5 +1,11 @@
 //! Users and roles. Nobody may write where the server keeps them; it takes them over from a collection that holds the like, which
 //! is made for it and dropped again.
+//!
+//! Those that are there it leaves as they are, unless it is told that the collection holds all that there should be of a
+//! database: then these become what it says, and all others go. So where some are overwritten, all others of their database
+//! are laid beside them, as they are.
+
+use std::collections::{BTreeMap, HashSet};
 
 use super::documents::{BATCH, Item};
 use super::report::CollectionReport;
@@ -7,6 +13,9 @@ use super::{Conflict, Restore};
 use crate::error::{Error, Kind, Result};
 use crate::format::bson::Document;
 use crate::format::deployment::Collection;
+use crate::repository::key_of;
+use crate::source::mongo::answer::text;
+use crate::source::mongo::command::Builder;
 use crate::source::mongo::server::code;
 use crate::target::mongo::{self as target, Place};
 
@@ -40,7 +49,7 @@ impl Restore<'_> {
                 return Ok(());
             }
         };
-        let mut chosen = Vec::new();
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
         for item in wanted {
             match there.get(&item.key) {
                 Some(theirs) if *theirs == item.bytes => report.unchanged += 1,
@@ -49,45 +58,95 @@ impl Restore<'_> {
                 }
                 Some(_) => {
                     report.replaced.add(&item.id)?;
-                    chosen.push(item);
+                    changed.push(item);
                 }
                 None => {
                     report.restored.add(&item.id)?;
-                    chosen.push(item);
+                    new.push(item);
                 }
             }
         }
-        if chosen.is_empty() || self.wanted.dry_run {
+        if self.wanted.dry_run {
             return Ok(());
         }
+        let bytes = |items: &[Item]| -> Vec<Vec<u8>> {
+            items.iter().map(|item| item.bytes.clone()).collect()
+        };
+        if !new.is_empty() {
+            self.take_over(&bytes(&new), roles, None)?;
+        }
+        for (database, mut all) in self.beside(place, &changed)? {
+            let of_it = |own: &&Item| database_of(&own.bytes).is_ok_and(|own| own == database);
+            let own: Vec<Item> = changed.iter().filter(of_it).cloned().collect();
+            all.extend(bytes(&own));
+            self.take_over(&all, roles, Some(&database))?;
+        }
+        self.verify(place, &new, report)?;
+        self.verify(place, &changed, report)
+    }
+
+    /// All others of the databases of these users or roles, as they are there, by database.
+    fn beside(&self, place: Place<'_>, changed: &[Item]) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
+        let mut beside = BTreeMap::new();
+        for item in changed {
+            beside.insert(database_of(&item.bytes)?, Vec::new());
+        }
+        if changed.is_empty() {
+            return Ok(beside);
+        }
+        let changed: HashSet<&[u8]> = changed.iter().map(|item| &item.key[..]).collect();
+        let command = Builder::new().string("find", place.name);
+        for there in self.server.all(place.database, command)? {
+            if let Some(all) = beside.get_mut(&database_of(&there)?)
+                && !changed.contains(&key_of(Document::whole(&there)?)?[..])
+            {
+                all.push(there);
+            }
+        }
+        Ok(beside)
+    }
+
+    /// Lays these down where the server takes them over; of a database they are all that there shall be.
+    fn take_over(&self, all: &[Vec<u8>], roles: bool, of: Option<&str>) -> Result<()> {
         let between = Place {
             database: "admin",
             name: BETWEEN[usize::from(roles)],
         };
         target::drop_collection(self.server, between)?;
-        let taken = self.take_over(between, &chosen, roles);
+        let taken = self.lay_down(between, all, roles, of);
         let dropped = target::drop_collection(self.server, between);
         taken?;
-        dropped?;
-        self.verify(place, &chosen, report)
+        Ok(dropped?)
     }
 
-    fn take_over(&self, between: Place<'_>, items: &[Item], roles: bool) -> Result<()> {
-        for some in items.chunks(BATCH) {
+    fn lay_down(
+        &self,
+        between: Place<'_>,
+        all: &[Vec<u8>],
+        roles: bool,
+        of: Option<&str>,
+    ) -> Result<()> {
+        for some in all.chunks(BATCH) {
             let documents: Vec<Document<'_>> = some
                 .iter()
-                .map(|item| Document::whole(&item.bytes))
+                .map(|bytes| Document::whole(bytes))
                 .collect::<Result<_>>()?;
             let refused = target::insert(self.server, between, &documents, true)?;
             if let Some(refused) = refused.into_iter().next() {
                 return Err(Error::new(Kind::Failed, refused.why));
             }
         }
-        match target::merge_users(self.server, between.name, roles) {
+        match target::merge_users(self.server, between.name, roles, of) {
             Err(refusal) if refusal.code == Some(code::UNAUTHORIZED) => Err(refusal
                 .error
                 .hint("users come back with the role `restore`")),
             done => Ok(done?),
         }
     }
+}
+
+/// The database that a user or a role is of.
+fn database_of(bytes: &[u8]) -> Result<String> {
+    let database = Document::whole(bytes)?.get(b"db")?;
+    Ok(database.as_ref().and_then(text).unwrap_or_default())
 }
