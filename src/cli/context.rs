@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use duramen::error::{Error, Kind, Result};
 use duramen::format::snapshot::Snapshot;
 use duramen::ops::select::{self, Filter};
+use duramen::ops::snapshot;
 use duramen::repository::Repository;
 
 use super::args::{FilterArgs, Global};
@@ -127,7 +128,7 @@ impl Context {
     }
 }
 
-/// As the engine wants it: paths absolute.
+/// As the engine wants it: paths absolute, addresses without what is secret in them.
 ///
 /// # Errors
 /// Where the current folder cannot be told.
@@ -138,7 +139,12 @@ pub fn filter_of(filter: &FilterArgs) -> Result<Filter> {
         paths: filter
             .paths
             .iter()
-            .map(|path| absolute_bytes(path))
+            .map(
+                |path| match path.to_str().filter(|path| snapshot::is_address(path)) {
+                    Some(address) => Ok(snapshot::without_secrets(address).into_bytes()),
+                    None => absolute_bytes(path),
+                },
+            )
             .collect::<Result<_>>()?,
     })
 }

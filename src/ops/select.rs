@@ -20,7 +20,7 @@ pub struct Filter {
     pub hosts: Vec<String>,
     /// Any of these; each a comma-separated list of tags that must all be there.
     pub tags: Vec<String>,
-    /// Absolute raw paths that must all be among the snapshot's.
+    /// Absolute raw paths, and addresses without what is secret in them, that must all be among the snapshot's.
     pub paths: Vec<Vec<u8>>,
 }
 
@@ -34,8 +34,17 @@ impl Filter {
             && self
                 .paths
                 .iter()
-                .all(|path| snapshot.paths.iter().any(|held| held.0 == *path))
+                .all(|path| snapshot.paths.iter().any(|held| same_path(&held.0, path)))
     }
+}
+
+/// Whether two paths, or addresses, are the same but for slashes at their ends.
+fn same_path(left: &[u8], right: &[u8]) -> bool {
+    let bare = |path: &[u8]| {
+        let end = path.iter().rposition(|byte| *byte != b'/');
+        end.map_or(0, |end| end + 1)
+    };
+    left[..bare(left)] == right[..bare(right)]
 }
 
 /// Living snapshots that the filter keeps, oldest first.

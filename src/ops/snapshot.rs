@@ -226,6 +226,11 @@ fn attempt(
         .filter(|(snapshot, facts)| same_source(snapshot) && facts.standing == Standing::Living)
         .map(|(snapshot, facts)| Candidate::of(snapshot, facts.tags(snapshot)))
         .collect();
+    let newest = known.iter().map(|(snapshot, _)| snapshot).rev();
+    let last = newest
+        .filter(|snapshot| !session.forgotten.contains(&snapshot.id))
+        .find(|snapshot| same_source(snapshot))
+        .cloned();
     let parent = parent(repository, session, options, known, &same_source)?;
     let kind = if parent.is_some() {
         options.kind
@@ -265,9 +270,9 @@ fn attempt(
         whole.files(taken);
     }
     for (number, server) in opened.servers.iter().enumerate() {
-        let of_parent = parent
-            .as_ref()
-            .and_then(|parent| parent.deployments().nth(number));
+        // What happened is kept from the last one on, though nothing else of it may be of use.
+        let of_parent = parent.as_ref().or(last.as_ref());
+        let of_parent = of_parent.and_then(|parent| parent.deployments().nth(number));
         let selection = Selection {
             database: server.database().map(str::to_owned),
             ..options.collections.clone()
@@ -279,6 +284,7 @@ fn attempt(
             &DeploymentOptions {
                 selection: &selection,
                 parent: of_parent,
+                anew: parent.is_none(),
                 recorded: !options.reading.no_oplog,
                 scrub_sample: options.reading.scrub_sample,
                 writer: take_options.writer,

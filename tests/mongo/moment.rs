@@ -2,10 +2,10 @@
 
 use duramen::error::Kind;
 use duramen::format::deployment::{Collection, Moment};
-use duramen::format::snapshot::Snapshot;
+use duramen::format::snapshot::{Snapshot, SnapshotKind};
 use duramen::ops;
 use duramen::ops::recorded;
-use duramen::ops::snapshot::Selection;
+use duramen::ops::snapshot::{Selection, SnapshotOptions};
 use duramen::ops::tail::{TailOptions, TailStep};
 use duramen::progress::Silent;
 use duramen::replay::replay;
@@ -17,7 +17,7 @@ use crate::capture::torture;
 use crate::common::mongod::Mongod;
 use crate::common::random::Random;
 use crate::common::{rounds, seed};
-use crate::lab::{Content, Lab, same};
+use crate::lab::{Content, Lab, options, same};
 
 /// The cluster time that a snapshot shows.
 fn time(snapshot: &Snapshot) -> u64 {
@@ -422,4 +422,38 @@ fn what_was_not_recorded_is_left_out() {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         assert!(!text.contains("private"), "{text}");
     }
+}
+
+#[test]
+fn full_and_forced_snapshots_leave_no_gap() {
+    let (server, lab) = (Mongod::set(), Lab::new());
+    server.insert(
+        "shop",
+        "quotes",
+        (0..50).map(|id| doc! { "_id": id }).collect(),
+    );
+    let (_, mut before) = lab.snapshot(&server);
+    for (kind, force) in [
+        (SnapshotKind::Full, false),
+        (SnapshotKind::Incremental, true),
+        (SnapshotKind::Incremental, false),
+    ] {
+        let some =
+            doc! { "q": { "_id": { "$mod": [7, 1] } }, "u": { "$inc": { "n": 1 } }, "multi": true };
+        server.run("shop", doc! { "update": "quotes", "updates": [some] });
+        let options = SnapshotOptions {
+            kind,
+            force,
+            ..options(&server.address())
+        };
+        let summary = ops::snapshot::run(&lab.open(), &options, &Silent).unwrap();
+        let anew = u64::from(force || kind == SnapshotKind::Full);
+        assert_eq!(summary.deployments[0].collections_read, anew);
+        let snapshot = lab.latest();
+        let repository = lab.open();
+        let led = led_on(&repository, &before, &snapshot);
+        same(&Lab::content_of(&repository, &led), &lab.content(&snapshot));
+        before = snapshot;
+    }
+    lab.check();
 }

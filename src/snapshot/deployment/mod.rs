@@ -70,6 +70,8 @@ pub struct DeploymentOptions<'o> {
     pub selection: &'o Selection,
     /// The deployment as a snapshot before holds it.
     pub parent: Option<&'o Deployment>,
+    /// Whether all is read though there is a parent: it only says since when what happened is kept.
+    pub anew: bool,
     /// Whether what happened since the parent is kept too, entry by entry.
     pub recorded: bool,
     /// About so many documents of what the parent holds are compared with the server.
@@ -153,6 +155,7 @@ pub fn take_deployment(
     let DeploymentOptions {
         selection,
         parent,
+        anew,
         recorded,
         scrub_sample,
         writer,
@@ -191,7 +194,7 @@ pub fn take_deployment(
         .subject(server.address())
         .hint("take each shard's replica set by itself, while nothing is moved between them")),
         Topology::Alone => capture.alone(),
-        Topology::Set(set) => capture.set(set, parent),
+        Topology::Set(set) => capture.set(set, parent, anew),
     };
     let taken = taken.and_then(|deployment| Ok((capture.slice(&deployment)?, deployment)));
     let (slice, deployment) = match taken {
@@ -254,7 +257,7 @@ impl Capture<'_> {
     }
 
     /// A replica set: exactly as it was at one time.
-    fn set(&mut self, set: &str, parent: Option<&Deployment>) -> Result<Deployment> {
+    fn set(&mut self, set: &str, parent: Option<&Deployment>, anew: bool) -> Result<Deployment> {
         self.trail = self.find_trail()?;
         let known = self.known(set, parent)?;
         let (mut here, mut known) = match known {
@@ -267,6 +270,10 @@ impl Capture<'_> {
             }
             None => (self.newest()?, HashMap::new()),
         };
+        if anew {
+            known.clear();
+            self.before.clear();
+        }
         let (mut followed, mut slow) = (true, false);
         for _ in 0..ROUNDS_MAX {
             self.go_on()?;
