@@ -12,7 +12,7 @@ use crate::format::extended_json::{self, Style};
 use crate::format::snapshot::Snapshot;
 use crate::id::SnapshotId;
 use crate::progress::Progress;
-use crate::replay::{path, reach, trace};
+use crate::replay::{Followed, path, reach, trace};
 use crate::repository::Repository;
 
 /// A document from one moment on.
@@ -81,11 +81,14 @@ pub fn run(
             break;
         }
     }
-    let like = like.ok_or_else(|| {
-        Error::new(Kind::NotFound, "no snapshot holds this collection")
-            .subject(namespace)
-            .hint("name it with its database: duramen history shop.quotes --id 1017")
-    })?;
+    // It may have come and gone between two of them.
+    let held = like.is_some();
+    let Some(like) = like.or_else(|| holding.last().copied()) else {
+        return Err(Error::new(
+            Kind::NotFound,
+            "no snapshot holds a MongoDB deployment",
+        ));
+    };
     let alike = holding.iter().filter(|own| recorded::alike(own, like));
     // What repair left out of one was not gone.
     let (whole, damaged): (Vec<&&Snapshot>, Vec<&&Snapshot>) =
@@ -111,12 +114,13 @@ pub fn run(
         };
         add(time, Some(snapshot.id), bytes.clone())?;
         // What was recorded from here to the next snapshot that shows it.
-        let (Some((name, at)), Some(own)) = (shown(snapshot), found) else {
+        let Some((name, at)) = shown(snapshot) else {
             continue;
         };
-        let (Some(uuid), CollectionKind::Plain) = (own.uuid, own.kind) else {
+        let uuid = found.as_ref().and_then(|own| own.uuid);
+        if found.is_some_and(|own| own.kind != CollectionKind::Plain) {
             continue;
-        };
+        }
         let recorded: &recorded::Recorded = match all.get(&name) {
             Some(recorded) => recorded,
             None => continue,
@@ -137,8 +141,11 @@ pub fn run(
         };
         let traced = trace(
             repository,
-            (&uuid, &keys),
-            (at, bytes),
+            Followed {
+                namespace,
+                keys: &keys,
+            },
+            (at, uuid, bytes),
             &path,
             until,
             progress,
@@ -146,6 +153,16 @@ pub fn run(
         for (time, bytes) in traced {
             add(nanos(time), None, bytes)?;
         }
+    }
+    if versions.is_empty() {
+        return Err(match held {
+            true => Error::new(Kind::NotFound, "no snapshot and nothing that was recorded holds this document")
+                .subject(format!("{namespace} {id}"))
+                .hint("an _id is written as JSON where it is no plain text or number, such as {\"$oid\": \"...\"}"),
+            false => Error::new(Kind::NotFound, "no snapshot holds this collection")
+                .subject(namespace)
+                .hint("name it with its database: duramen history shop.quotes --id 1017"),
+        });
     }
     Ok(versions)
 }

@@ -13,7 +13,7 @@ use crate::format::snapshot::{PathBytes, Snapshot, SourceRecord};
 use crate::format::undo::{DUMP, Undo};
 use crate::id::SnapshotId;
 use crate::progress::Progress;
-use crate::repository::{ChunkWriter, Repository, Standing, WriterOptions};
+use crate::repository::{ChunkWriter, Fact, Repository, Standing, WriterOptions};
 pub use crate::restore::deployment::rollback::RollbackReport;
 use crate::restore::deployment::rollback::roll_back;
 use crate::restore::deployment::safety::{Approved, Safety};
@@ -24,6 +24,9 @@ use crate::source::mongo::Server;
 /// What stands before the address in the path of a snapshot that holds what a restore changed.
 const BEFORE: &str = "before-restore:";
 
+/// The tag of what was kept before a restore that has been taken back.
+pub const TAKEN_BACK: &str = "taken-back";
+
 /// What it came to.
 #[derive(Debug, Clone)]
 pub struct RollbackSummary {
@@ -31,6 +34,9 @@ pub struct RollbackSummary {
     pub id: SnapshotId,
     /// The server's address, without what is secret in it.
     pub address: String,
+    /// An earlier restore of the same snapshot to the same place, as of one that was killed and run again, that still can be
+    /// taken back.
+    pub earlier: Option<SnapshotId>,
     /// Collection by collection.
     pub collections: Vec<RollbackReport>,
     /// How long it took.
@@ -116,22 +122,30 @@ fn named(path: &[u8]) -> Extension {
     }
 }
 
-/// The newest snapshot that holds what a restore from this host changed.
+/// The newest snapshot that holds what a restore from this host changed and that was not taken back yet.
 ///
 /// # Errors
 /// [`Kind::NotFound`] where there is none; whatever the storage says.
 pub fn newest(repository: &Repository) -> Result<Snapshot> {
-    let (standing, _) = super::select::standing(repository)?;
-    let undo = standing.into_iter().rev().find(|(snapshot, facts)| {
-        let own = snapshot.host == repository.environment().host;
-        facts.standing == Standing::Living && own && snapshot.undo().is_some()
-    });
-    undo.map(|(snapshot, _)| snapshot).ok_or_else(|| {
+    let undo = kept(repository)?.pop();
+    undo.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
             "there is no restore that could be taken back",
         )
+        .hint("one that was taken back already is by its id: duramen rollback ID")
     })
+}
+
+/// What restores from this host changed, where they were not taken back, oldest first.
+fn kept(repository: &Repository) -> Result<Vec<Snapshot>> {
+    let (standing, _) = super::select::standing(repository)?;
+    let kept = standing.into_iter().filter(|(snapshot, facts)| {
+        let own = snapshot.host == repository.environment().host;
+        let taken_back = || facts.tags(snapshot).iter().any(|tag| tag == TAKEN_BACK);
+        facts.standing == Standing::Living && own && snapshot.undo().is_some() && !taken_back()
+    });
+    Ok(kept.map(|(snapshot, _)| snapshot).collect())
 }
 
 /// The address that was restored to.
@@ -205,7 +219,19 @@ pub fn run(
     progress.phase("rollback");
     let server = Server::connect(address)?;
     let collections = roll_back(repository, undo, only(&source)?, &server, dry_run, progress)?;
+    let whole = collections.iter().all(RollbackReport::is_well);
+    let tags = repository.facts(&snapshot.id)?.tags(snapshot);
+    if whole && !dry_run && !tags.iter().any(|tag| tag == TAKEN_BACK) {
+        // The next one without a name is the one before it.
+        repository.annotate(&snapshot.id, Fact::TagAdded(TAKEN_BACK.into()))?;
+    }
+    let mut before = kept(repository)?.into_iter().rev();
+    let earlier = before.find(|own| {
+        let alike = |own: &Undo| own.source == undo.source && own.address == undo.address;
+        own.id != snapshot.id && own.time <= snapshot.time && own.undo().is_some_and(alike)
+    });
     Ok(RollbackSummary {
+        earlier: earlier.map(|own| own.id),
         id: snapshot.id,
         address: server.address().to_owned(),
         collections,

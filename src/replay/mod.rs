@@ -33,7 +33,7 @@ use crate::source::mongo::oplog::Uuid;
 use catalogue::Model;
 use documents::{Change, Documents};
 pub use path::{last_moment, path, reach};
-pub use trace::{Traced, trace};
+pub use trace::{Followed, Traced, trace};
 use transactions::{Transactions, is_noise};
 use walk::walk;
 

@@ -457,3 +457,71 @@ fn full_and_forced_snapshots_leave_no_gap() {
     }
     lab.check();
 }
+
+#[test]
+fn history_follows_a_name_through_collections_that_come_and_go() {
+    let (server, lab) = (Mongod::set(), Lab::new());
+    let insert = |collection: &str, version: i32| {
+        server.insert("shop", collection, vec![doc! { "_id": 7, "v": version }]);
+    };
+    let update = |collection: &str, version: i32| {
+        let some = doc! { "q": { "_id": 7 }, "u": { "$set": { "v": version } } };
+        server.run("shop", doc! { "update": collection, "updates": [some] });
+    };
+    let rename = |from: &str, to: &str| {
+        let both = doc! { "renameCollection": format!("shop.{from}"), "to": format!("shop.{to}"), "dropTarget": true };
+        server.run("admin", both);
+    };
+    insert("quotes", 1);
+    lab.snapshot(&server);
+    update("quotes", 2);
+    server.run("shop", doc! { "drop": "quotes" });
+    insert("quotes", 3);
+    update("quotes", 4);
+    insert("fresh", 5);
+    rename("fresh", "quotes");
+    update("quotes", 6);
+    rename("quotes", "aside");
+    // What happens to it under another name is none of it.
+    update("aside", 7);
+    insert("brief", 1);
+    server.run("shop", doc! { "drop": "brief" });
+    insert("quotes", 8);
+    lab.snapshot(&server);
+    let history = |collection: &str, id: &str| {
+        let all = ops::select::Filter::default();
+        let namespace = format!("shop.{collection}");
+        ops::document_history::run(&lab.open(), &namespace, id, &all, &Silent)
+    };
+    let versions = |collection: &str| -> Vec<Option<i64>> {
+        let versions = history(collection, "7").unwrap();
+        let number = |text: String| {
+            let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+            document["v"].as_i64().unwrap()
+        };
+        versions
+            .into_iter()
+            .map(|own| own.document.map(number))
+            .collect()
+    };
+    let (gone, some) = (None, Some);
+    assert_eq!(
+        versions("quotes"),
+        [
+            some(1),
+            some(2),
+            gone,
+            some(3),
+            some(4),
+            some(5),
+            some(6),
+            gone,
+            some(8)
+        ]
+    );
+    assert_eq!(versions("brief"), [some(1), gone]);
+    assert_eq!(versions("aside"), [some(6), some(7)]);
+    for (collection, id) in [("quotes", "nobody"), ("nothing", "7")] {
+        assert_eq!(history(collection, id).unwrap_err().kind(), Kind::NotFound);
+    }
+}

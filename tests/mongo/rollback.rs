@@ -278,3 +278,36 @@ fn indexes_that_let_documents_expire_are_left_to_whoever_asks_for_that() {
         own.deferred[0]
     );
 }
+
+#[test]
+fn without_a_name_it_is_the_newest_that_was_not_taken_back() {
+    let (server, lab) = (Mongod::set(), Lab::new());
+    let all = (0..10).map(|id| doc! { "_id": id, "x": id });
+    server.insert("shop", "quotes", all.collect());
+    lab.snapshot(&server);
+    let before = on_server(&server, &["shop"], None);
+    // As of a restore that was killed in the middle: two of the same snapshot.
+    let mut kept = Vec::new();
+    for half in [0..5, 5..10] {
+        half.clone().for_each(|id| remove(&server, id));
+        let summary = restore(&lab, &into(&server, Conflict::Skip));
+        kept.push(summary.undo.unwrap());
+    }
+    for (number, id) in kept.iter().enumerate().rev() {
+        let newest = rollback::newest(&lab.open()).unwrap();
+        assert_eq!(newest.id, *id);
+        // A rehearsal takes nothing back.
+        back(&lab, &server, &newest, true);
+        assert_eq!(rollback::newest(&lab.open()).unwrap().id, *id);
+        let done = back(&lab, &server, &newest, false);
+        assert_eq!(done.earlier, number.checked_sub(1).map(|at| kept[at]));
+    }
+    assert_ne!(on_server(&server, &["shop"], None), before);
+    assert_eq!(server.raw("shop", "quotes", None).len(), 0);
+    let none = rollback::newest(&lab.open()).unwrap_err();
+    assert_eq!(none.kind(), Kind::NotFound);
+    // By its name it can be asked for again, and there is nothing to do.
+    let first = ops::select::one(&lab.open(), &kept[0].hex(), &Filter::default()).unwrap();
+    let again = back(&lab, &server, &first, false);
+    assert_eq!(of(&again, "shop.quotes").unchanged, 5);
+}

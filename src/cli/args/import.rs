@@ -12,7 +12,7 @@ use duramen::ops::level::Compression;
         that holds such arrays, a single record, or one a line; gzipped or not. Each becomes a snapshot of the time that it \
         states, in a field of its own (exported_at, timestamp, ...), in its name, or in its records; otherwise of the time \
         when it was last changed. A file that was imported before is not taken twice.\n\n\
-        A file is stored byte for byte. Its records are seen with --dump FILE by ls, cat, restore, export, diff and history; \
+        A file is stored byte for byte. Its records are seen with --dump FILE by ls, cat, restore and export; \
         docs/mongodb.md says which collections a file becomes.",
     after_help = "Examples:\n  \
         duramen import ~/bot/backups --dry-run\n  \

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use duramen::error::{Kind, Result};
 use duramen::ops::rollback::{self, RollbackReport, RollbackSummary};
 use duramen::ops::select::Filter;
+use duramen::progress::Progress as _;
 use serde::Serialize;
 
 use super::restore_deployment::{DocumentsObject, FailedObject};
@@ -16,6 +17,7 @@ use crate::cli::{deployment, exit, opening, text, time};
 struct SummaryObject {
     message_type: &'static str,
     undo_snapshot_id: String,
+    earlier_undo_snapshot_id: Option<String>,
     dry_run: bool,
     address: String,
     total_duration: f64,
@@ -57,7 +59,17 @@ pub fn run(context: &Context, args: &RollbackArgs) -> Result<ExitCode> {
     let repository = opening::open(context, &reporter)?;
     let snapshot = match &args.id {
         Some(id) => duramen::ops::select::one(&repository, id, &Filter::default())?,
-        None => rollback::newest(&repository)?,
+        None => {
+            // Of a restore that kept nothing nobody knows: so it is said which one this is.
+            let newest = rollback::newest(&repository)?;
+            reporter.note(&format!(
+                "{} takes back the restore of {} to {}",
+                newest.id.short(),
+                time::local(newest.time),
+                rollback::address(&newest)?
+            ));
+            newest
+        }
     };
     let address = match &args.target {
         Some(address) => address.clone(),
@@ -80,6 +92,7 @@ fn object(summary: &RollbackSummary, dry_run: bool) -> SummaryObject {
     SummaryObject {
         message_type: "summary",
         undo_snapshot_id: summary.id.hex(),
+        earlier_undo_snapshot_id: summary.earlier.map(|id| id.hex()),
         dry_run,
         address: summary.address.clone(),
         total_duration: summary.seconds,
@@ -122,11 +135,29 @@ fn words(summary: &RollbackSummary, dry_run: bool) -> String {
     }
     let address = text::safe(&summary.address);
     let took = time::span(summary.seconds);
+    let left: u64 = summary
+        .collections
+        .iter()
+        .map(|own| own.skipped.count)
+        .sum();
+    let but = match left {
+        0 => String::new(),
+        left => format!(
+            " but for {} documents that are not what it made of them",
+            text::count(left)
+        ),
+    };
     words.push_str(&match (dry_run, summary.is_well()) {
-        (true, _) => format!("dry run: the restore to {address} would be taken back\n"),
-        (false, true) => format!("the restore to {address} is taken back, in {took}\n"),
+        (true, _) => format!("dry run: the restore to {address} would be taken back{but}\n"),
+        (false, true) => format!("the restore to {address} is taken back{but}, in {took}\n"),
         (false, false) => format!("the restore to {address} is taken back in part, in {took}\n"),
     });
+    if let Some(earlier) = &summary.earlier {
+        let short = earlier.short();
+        words.push_str(&format!(
+            "an earlier restore of the same snapshot to this place is kept as {short}: duramen rollback {short} takes it back too\n"
+        ));
+    }
     words
 }
 
@@ -149,6 +180,7 @@ mod tests {
         let summary = RollbackSummary {
             id: SessionId([0xab; 16]),
             address: "mongodb://h".into(),
+            earlier: None,
             collections: vec![own],
             seconds: 0.5,
         };
