@@ -11,6 +11,7 @@ pub mod dump;
 pub mod export;
 pub mod find;
 pub mod forget;
+mod git;
 mod held;
 pub mod history;
 pub mod import;

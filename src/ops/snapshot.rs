@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::git;
 use super::select;
 use crate::clock::Nanos;
 use crate::error::{Error, Kind, Result};
@@ -23,7 +24,7 @@ use crate::snapshot::{
 };
 use crate::source::Source;
 pub use crate::source::excludes::Excludes;
-use crate::source::files::{FilesSource, LeftOut, absolute};
+use crate::source::files::{FilesSource, LeftOut};
 pub use crate::source::mongo::Selection;
 use crate::source::mongo::Server;
 pub use crate::source::mongo::address::with_password as address_with_password;
@@ -408,7 +409,7 @@ fn open(repository: &Repository, options: &SnapshotOptions, now: Nanos) -> Resul
             if let Some(folder) = &repository.environment().cache {
                 left_out.extend(LeftOut::directory(folder, "the cache of this program"));
             }
-            let git = paths.first().and_then(|path| git_state(path));
+            let git = paths.first().and_then(|path| git::state(path));
             let source = FilesSource::new(paths, &options.excludes, left_out)?;
             let mut paths = recorded(source.paths());
             paths.extend(of_servers);
@@ -592,15 +593,4 @@ fn abnormal(snapshot: &Snapshot, shrunken: &Shrunken, dry_run: bool) -> Error {
         ));
     }
     Error::new(Kind::Failed, message).subject(paths.join(" "))
-}
-
-/// Commit and branch of the git work tree that `path` lies in; none where it lies in none.
-fn git_state(path: &Path) -> Option<GitState> {
-    let repository = gix::discover(absolute(path).ok()?).ok()?;
-    let commit = repository.head_id().ok()?.to_string();
-    let branch = repository
-        .head_name()
-        .ok()?
-        .map(|name| name.shorten().to_string());
-    Some(GitState { commit, branch })
 }

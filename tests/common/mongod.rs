@@ -94,6 +94,16 @@ impl Mongod {
             "settings": settings,
         };
         self.run("admin", doc! { "replSetReconfig": config });
+        // It counts once it has all that there is.
+        let patience = Instant::now() + Duration::from_secs(120);
+        loop {
+            let status = self.run("admin", doc! { "replSetGetStatus": 1 });
+            if status.get_i32("writeMajorityCount") == Ok(2) {
+                return;
+            }
+            assert!(Instant::now() < patience, "the member does not come after");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Sends its process a signal.

@@ -1,6 +1,7 @@
 //! What comes back to a server is what was there: documents, options, indexes; and what is there is lost only where somebody
 //! asked for it.
 
+use duramen::error::Kind;
 use duramen::format::extended_json;
 use duramen::ops::documents::DocumentFilter;
 use duramen::ops::restore_deployment::{
@@ -286,6 +287,11 @@ fn single_documents_and_those_of_a_field_or_a_time_come_back() {
             },
             ..options
         };
+        if expected.is_empty() {
+            let none = restore_deployment::run(&lab.open(), &lab.latest(), &options, &Silent);
+            assert_eq!(none.unwrap_err().kind(), Kind::NotFound);
+            continue;
+        }
         restore(&lab, &options);
         let found: Vec<i64> = documents(&server, "shop", "quotes")
             .iter()

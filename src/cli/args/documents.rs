@@ -14,7 +14,7 @@ use crate::cli::context::usage;
 #[command(next_help_heading = "MongoDB")]
 pub struct DocumentArgs {
     /// Only the document of this _id, as JSON or plain text (repeatable)
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub id: Vec<String>,
 
     /// Only documents whose field is equal (repeatable: all must be)

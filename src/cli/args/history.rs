@@ -27,7 +27,12 @@ pub struct HistoryArgs {
     /// Every version of the document of this _id, as JSON or plain text; PATH is then a collection: shop.quotes
     ///
     /// Between snapshots every change that was recorded of the oplog is a version too.
-    #[arg(long, value_name = "ID", help_heading = "MongoDB")]
+    #[arg(
+        long,
+        value_name = "ID",
+        allow_negative_numbers = true,
+        help_heading = "MongoDB"
+    )]
     pub id: Option<String>,
 
     /// Which ones.
