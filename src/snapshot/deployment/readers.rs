@@ -28,7 +28,7 @@ const READERS: usize = 4;
 /// Segments that are read or wait: more than are read at once, for one that is read waits until those before it are stored.
 const AHEAD: usize = 2 * READERS;
 /// Bytes of documents that wait.
-const BYTES: usize = 48 << 20;
+const BYTES: usize = 32 << 20;
 
 /// The next of a segment: some documents, or its end.
 type Read = Asked<Option<Batch>>;

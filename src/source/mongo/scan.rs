@@ -21,6 +21,8 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 const DRAWN: u64 = 2;
 /// No more are drawn than one of so many documents: the server would read all of them.
 const DRAWN_OF: u64 = 32;
+/// Documents that are longer than so many bytes, one with another, are read in one place.
+const DOCUMENT_MAX: u64 = 1 << 20;
 /// Segments at most: of a collection beyond 32 GiB they are larger, and come in several batches.
 const SEGMENTS_MAX: u64 = 1 << 13;
 /// The server draws for no longer than so many milliseconds.
@@ -111,7 +113,9 @@ pub fn segments(
     let (bytes, documents) = (number("size")?, number("count")?);
     let wanted = (bytes / SEGMENT_BYTES).min(SEGMENTS_MAX);
     let drawn = (wanted * DRAWN).min(documents / DRAWN_OF);
-    if wanted < 2 || drawn == 0 {
+    // Of long documents the server is quick to find the next, and several in several places are much memory.
+    let long = bytes / documents.max(1) > DOCUMENT_MAX;
+    if wanted < 2 || drawn == 0 || long {
         return Ok(vec![one]);
     }
     let every = (drawn / wanted).max(1) as usize;
