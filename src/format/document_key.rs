@@ -4,7 +4,7 @@
 //! `1`) are three here, side by side. Where it costs nothing the order is the server's own, so that a collection that is
 //! read by its `_id` index comes sorted already; nothing depends on that.
 
-use super::bson::{Element, kind};
+use super::bson::{Document, Element, kind};
 use super::number::worth;
 
 /// Pages name keys by at most so many of their first bytes.
@@ -115,10 +115,31 @@ pub fn identity(key: &[u8]) -> Vec<u8> {
     };
     let name = b"_id";
     let worth = number.and_then(|(kind, value)| worth(&Element { kind, name, value }));
-    match worth {
-        Some(worth) => [&[0x0B], &worth[..]].concat(),
-        None => key.to_vec(),
+    match (worth, key.split_first()) {
+        (Some(worth), _) => [&[0x0B], &worth[..]].concat(),
+        (None, Some((0x15, document))) => match worths(document, 0) {
+            Some(worths) => [&[0x15], &worths[..]].concat(),
+            None => key.to_vec(),
+        },
+        _ => key.to_vec(),
     }
+}
+
+/// A document with each number in it by its worth; none where it cannot be read, or nests deeper than any server lets it.
+fn worths(document: &[u8], depth: u32) -> Option<Vec<u8>> {
+    const DEPTH_MAX: u32 = 200;
+    let mut all = Vec::new();
+    for own in Document::whole(document).ok()?.elements() {
+        let own = own.ok().filter(|_| depth < DEPTH_MAX)?;
+        let (kind, value) = match (worth(&own), own.kind) {
+            (Some(worth), _) => (0, worth),
+            (None, kind::DOCUMENT | kind::ARRAY) => (own.kind, worths(own.value, depth + 1)?),
+            (None, kind) => (kind, own.value.to_vec()),
+        };
+        let length = (value.len() as u32).to_le_bytes();
+        all.extend_from_slice(&[&[kind][..], own.name, &[0], &length, &value].concat());
+    }
+    Some(all)
 }
 
 /// Whether two keys are those of numbers that are equal but for their type.

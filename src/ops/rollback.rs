@@ -221,7 +221,9 @@ pub fn run(
     let collections = roll_back(repository, undo, only(&source)?, &server, dry_run, progress)?;
     let whole = collections.iter().all(RollbackReport::is_well);
     let tags = repository.facts(&snapshot.id)?.tags(snapshot);
-    if whole && !dry_run && !tags.iter().any(|tag| tag == TAKEN_BACK) {
+    // At another place nothing of it was taken back.
+    let there = server.address() == undo.address;
+    if whole && there && !dry_run && !tags.iter().any(|tag| tag == TAKEN_BACK) {
         // The next one without a name is the one before it.
         repository.annotate(&snapshot.id, Fact::TagAdded(TAKEN_BACK.into()))?;
     }

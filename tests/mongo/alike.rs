@@ -69,6 +69,9 @@ fn numbers_of_other_types_are_the_same_documents() {
             (decimal("6.5"), Bson::Double(6.5)),
             (decimal("70"), decimal("7.0E+1")),
         ];
+        // Within a document, too; what came of it is not found by its number.
+        let nested = |user: Bson| doc! { "_id": { "user": user, "of": [1] }, "n": 10 };
+        server.insert("more", "nested", vec![nested(Bson::Int32(5))]);
         let then = pairs
             .iter()
             .map(|(id, _)| doc! { "_id": id, "n": 10, "then": 1 });
@@ -80,6 +83,15 @@ fn numbers_of_other_types_are_the_same_documents() {
             .iter()
             .map(|(_, id)| doc! { "_id": id, "n": decimal("9.5"), "now": 1 });
         server.insert("shop", "quotes", now.collect());
+        server.run(
+            "more",
+            doc! { "delete": "nested", "deletes": [ { "q": {}, "limit": 0 } ] },
+        );
+        server.insert(
+            "more",
+            "nested",
+            vec![doc! { "_id": { "user": 5.0, "of": [1] }, "n": 9, "now": 1 }],
+        );
         let before = on_server(&server, &["shop"], None);
         let rehearsed = DeploymentRestoreOptions {
             dry_run: true,
@@ -93,6 +105,13 @@ fn numbers_of_other_types_are_the_same_documents() {
             assert_eq!(own.replaced.count + own.merged.count, 7, "{conflict:?}");
         }
         assert_eq!(of(&summary, "shop.quotes").verified, 7);
+        let nested = of(&summary, "more.nested");
+        let changed = nested.replaced.count + nested.merged.count;
+        assert_eq!(
+            (changed, nested.failed_count),
+            (if conflict == Conflict::Merge { 0 } else { 1 }, 0),
+            "{nested:?}"
+        );
         roll_back(&lab, &server, &summary);
         let after = on_server(&server, &["shop"], None);
         same(&after, &before);

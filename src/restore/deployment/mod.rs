@@ -24,6 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::bson::{Document, same_fields};
 use crate::format::choice::Choice;
 use crate::format::deployment::{Collection, CollectionKind, Deployment, EMPTY_DOCUMENT};
+use crate::format::number::worth;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::source::mongo::{Selection, Server, Topology, catalogue};
@@ -263,7 +264,7 @@ impl Restore<'_> {
         };
         let same = there.kind == CollectionKind::TimeSeries
             && match self.series.get(&name(&own.namespace)) {
-                Some(options) => same_series(&there.options, options)?,
+                Some(options) => suits_series(&there.options, options)?,
                 None => false,
             };
         let other = format!(
@@ -294,15 +295,26 @@ fn is_held(kind: CollectionKind) -> bool {
     matches!(kind, CollectionKind::Plain | CollectionKind::Capped)
 }
 
-/// Whether two series divide their documents into buckets in the same way.
-fn same_series(left: &[u8], right: &[u8]) -> Result<bool> {
-    let field = |options: &[u8]| -> Result<Option<Vec<u8>>> {
-        let field = Document::whole(options)?.get(b"timeseries")?;
-        Ok(field.map(|field| field.value.to_vec()))
+/// Whether buckets of one series may stand in another: they are of the same fields, and last no longer than it looks for.
+fn suits_series(there: &[u8], own: &[u8]) -> Result<bool> {
+    let (there, own) = (Document::whole(there)?, Document::whole(own)?);
+    let (Some(there), Some(own)) = (there.get(b"timeseries")?, own.get(b"timeseries")?) else {
+        return Ok(false);
     };
-    Ok(match (field(left)?, field(right)?) {
-        (Some(left), Some(right)) => same_fields(Document::whole(&left)?, Document::whole(&right)?),
-        _ => false,
+    let (there, own) = (Document::whole(there.value)?, Document::whole(own.value)?);
+    for name in [&b"timeField"[..], b"metaField"] {
+        let value =
+            |of: Document<'_>| Ok::<_, Error>(of.get(name)?.map(|field| field.value.to_vec()));
+        if value(there)? != value(own)? {
+            return Ok(false);
+        }
+    }
+    let span = |of: Document<'_>| -> Result<Option<Vec<u8>>> {
+        Ok(of.get(b"bucketMaxSpanSeconds")?.as_ref().and_then(worth))
+    };
+    Ok(match (span(there)?, span(own)?) {
+        (Some(there), Some(own)) => there >= own,
+        _ => true,
     })
 }
 

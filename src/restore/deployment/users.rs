@@ -75,32 +75,34 @@ impl Restore<'_> {
         if !new.is_empty() {
             self.take_over(&bytes(&new), roles, None)?;
         }
-        for (database, mut all) in self.beside(place, &changed)? {
-            let of_it = |own: &&Item| database_of(&own.bytes).is_ok_and(|own| own == database);
-            let own: Vec<Item> = changed.iter().filter(of_it).cloned().collect();
-            all.extend(bytes(&own));
-            self.take_over(&all, roles, Some(&database))?;
+        let mut by_database: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        for item in changed {
+            match database_of(&item.bytes)? {
+                Some(database) => by_database.entry(database).or_default().push(item),
+                None => report.fail(&item.id, "it says of no database that it belongs to it")?,
+            }
         }
         self.verify(place, &new, report)?;
-        self.verify(place, &changed, report)
+        for (database, changed) in by_database {
+            let mut all = self.beside(place, &database, &changed)?;
+            all.extend(bytes(&changed));
+            self.take_over(&all, roles, Some(&database))?;
+            self.verify(place, &changed, report)?;
+        }
+        Ok(())
     }
 
-    /// All others of the databases of these users or roles, as they are there, by database.
-    fn beside(&self, place: Place<'_>, changed: &[Item]) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
-        let mut beside = BTreeMap::new();
-        for item in changed {
-            beside.insert(database_of(&item.bytes)?, Vec::new());
-        }
-        if changed.is_empty() {
-            return Ok(beside);
-        }
+    /// All others of that database, as they are there.
+    fn beside(&self, place: Place<'_>, database: &str, changed: &[Item]) -> Result<Vec<Vec<u8>>> {
         let changed: HashSet<&[u8]> = changed.iter().map(|item| &item.key[..]).collect();
-        let command = Builder::new().string("find", place.name);
+        let of_it = Builder::new().string("db", database);
+        let command = Builder::new()
+            .string("find", place.name)
+            .document("filter", of_it);
+        let mut beside = Vec::new();
         for there in self.server.all(place.database, command)? {
-            if let Some(all) = beside.get_mut(&database_of(&there)?)
-                && !changed.contains(&key_of(Document::whole(&there)?)?[..])
-            {
-                all.push(there);
+            if !changed.contains(&key_of(Document::whole(&there)?)?[..]) {
+                beside.push(there);
             }
         }
         Ok(beside)
@@ -145,8 +147,9 @@ impl Restore<'_> {
     }
 }
 
-/// The database that a user or a role is of.
-fn database_of(bytes: &[u8]) -> Result<String> {
+/// The database that a user or a role is of; without a name all of them would be meant.
+fn database_of(bytes: &[u8]) -> Result<Option<String>> {
     let database = Document::whole(bytes)?.get(b"db")?;
-    Ok(database.as_ref().and_then(text).unwrap_or_default())
+    let database = database.as_ref().and_then(text);
+    Ok(database.filter(|name| !name.is_empty()))
 }

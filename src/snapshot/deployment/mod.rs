@@ -273,6 +273,16 @@ impl Capture<'_> {
         if anew {
             known.clear();
             self.before.clear();
+            // First what happened since, while the oplog still has it; then all is read, from now on.
+            let now = self.newest()?;
+            if now.time > here.time {
+                let since = (here, now);
+                let recorded = self.recorder.is_some();
+                if recorded && self.follow(since, now.time, &[], &mut false)? == Stretch::Gap {
+                    self.recorder = None;
+                }
+                here = now;
+            }
         }
         let (mut followed, mut slow) = (true, false);
         for _ in 0..ROUNDS_MAX {

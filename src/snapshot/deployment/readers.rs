@@ -86,6 +86,16 @@ impl Progress for Readers<'_> {
     }
 }
 
+/// Tells readers that storing has ended, however it did.
+struct End<'e>(&'e Readers<'e>, &'e Budget);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+        self.1.change(|_| {});
+    }
+}
+
 impl Capture<'_> {
     /// Hands over all documents of a collection, in the order of the server's `_id` index.
     pub(super) fn each(
@@ -98,6 +108,13 @@ impl Capture<'_> {
         // Of many small collections each is one question.
         let (batch, behind) = first(server, of, state, &mut Patience::new(progress))?;
         if let Some(batch) = batch {
+            if !matches!(state, State::Snapshot { .. }) {
+                server.give_time(&batch, progress)?;
+            }
+            if matches!(state, State::Majority { .. }) {
+                let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+                lag.give_way(server, progress)?;
+            }
             self.hand_over(&batch, take)?;
         }
         let Some(behind) = behind else {
@@ -144,9 +161,9 @@ impl Capture<'_> {
                     })
                 })
                 .collect();
+            let end = End(&readers, &budget);
             let stored = self.store_in_order(segments, questions, &budget, take);
-            readers.ended.store(true, Ordering::Relaxed);
-            budget.change(|_| {});
+            drop(end);
             let died = threads.into_iter().any(|thread| thread.join().is_err());
             stored.and_then(|()| if died { Err(gone().into()) } else { Ok(()) })
         })
