@@ -1,7 +1,8 @@
 #![no_main]
 
 use duramen::format::bson::{self, kind};
-use duramen::format::document_key::{key, prefix};
+use duramen::format::document_key::{identity, key, prefix};
+use duramen::format::number::{alike, worth};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut walked = 0;
@@ -17,6 +18,16 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             inside += 1 + element.name.len() + 1 + element.value.len();
             let key = key(&element);
             assert!(!key.is_empty() && prefix(&key).len() <= 64);
+            let is_number = worth(&element).is_some();
+            assert!(is_number == (identity(&key)[0] == 0x0B));
+            for (kind, value) in alike(&element) {
+                let other = bson::Element {
+                    kind,
+                    name: b"",
+                    value: &value,
+                };
+                assert!(worth(&other) == worth(&element));
+            }
             if element.kind == kind::STRING {
                 assert!(key.len() + 4 == element.value.len());
             }
