@@ -224,8 +224,13 @@ pub fn run(
     // At another place nothing of it was taken back.
     let there = server.address() == undo.address;
     if whole && there && !dry_run && !tags.iter().any(|tag| tag == TAKEN_BACK) {
-        // The next one without a name is the one before it.
-        repository.annotate(&snapshot.id, Fact::TagAdded(TAKEN_BACK.into()))?;
+        // The next one without a name is the one before it. What is done is done, whether that can be written down or not.
+        let tagged = repository.annotate(&snapshot.id, Fact::TagAdded(TAKEN_BACK.into()));
+        if let Err(error) = tagged {
+            progress.note(&format!(
+                "that it is taken back could not be written down: {error}"
+            ));
+        }
     }
     let mut before = kept(repository)?.into_iter().rev();
     let earlier = before.find(|own| {
