@@ -1,7 +1,9 @@
 //! Which documents are meant: all, those of some `_id`s, or those whose fields say so.
 
+use std::collections::HashSet;
+
 use super::bson::{Document, Element, kind};
-use super::document_key::{key, same_number};
+use super::document_key::{identity, key, same_number};
 use super::extended_json;
 use super::number::alike;
 use crate::error::{Error, Kind, Result};
@@ -56,6 +58,14 @@ impl Choice {
                 return Ok(false);
             }
         }
+        self.fits(document)
+    }
+
+    /// Whether its fields are as they are to be, whatever its `_id`.
+    ///
+    /// # Errors
+    /// [`Kind::Damage`] where it cannot be read.
+    pub fn fits(&self, document: Document<'_>) -> Result<bool> {
         for condition in &self.conditions {
             if !condition.holds(document)? {
                 return Ok(false);
@@ -77,25 +87,41 @@ impl Choice {
     /// Keys under which the wanted `_id`s may be stored: of a number one for each of its types.
     #[must_use]
     pub fn stored_keys(&self) -> Vec<Vec<u8>> {
-        let mut keys: Vec<Vec<u8>> = Vec::new();
+        self.looked_for().into_iter().flatten().flatten().collect()
+    }
+
+    /// The same, one wanted `_id` after the other: the keys that are likely, and those of decimals, of which there are dozens and
+    /// which are only looked for where the first are not there.
+    #[must_use]
+    pub fn looked_for(&self) -> Vec<[Vec<Vec<u8>>; 2]> {
+        let name = b"_id";
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
         for (of, value) in &self.ids {
-            let name = b"_id";
             let own = Element {
                 kind: *of,
                 name,
                 value,
             };
-            let same = alike(&own);
-            let same = same.iter().map(|(kind, value)| Element {
-                kind: *kind,
-                name,
-                value,
-            });
-            keys.extend(same.chain([own]).map(|own| key(&own)));
+            let mut likely = vec![key(&own)];
+            // The same number may be asked for in two ways.
+            if !seen.insert(identity(&likely[0])) {
+                continue;
+            }
+            let mut decimals = Vec::new();
+            for (kind, value) in alike(&own) {
+                let value = &value[..];
+                let key = key(&Element { kind, name, value });
+                match kind {
+                    _ if likely.contains(&key) => {}
+                    kind::DECIMAL128 => decimals.push(key),
+                    _ => likely.push(key),
+                }
+            }
+            likely.sort();
+            all.push([likely, decimals]);
         }
-        keys.sort();
-        keys.dedup();
-        keys
+        all.sort();
+        all
     }
 }
 

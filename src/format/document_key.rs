@@ -145,8 +145,12 @@ fn worths(document: &[u8], depth: u32) -> Option<Vec<u8>> {
 /// Whether two keys are those of numbers that are equal but for their type.
 #[must_use]
 pub fn same_number(left: &[u8], right: &[u8]) -> bool {
-    let is_number = |key: &[u8]| matches!(key.first(), Some(0x0B | 0x0C));
-    is_number(left) && is_number(right) && identity(left) == identity(right)
+    match (left.first(), right.first()) {
+        // The value as a double, and how far above it lies.
+        (Some(0x0B), Some(0x0B)) => left.get(..11) == right.get(..11),
+        (Some(0x0B | 0x0C), Some(0x0B | 0x0C)) => identity(left) == identity(right),
+        _ => false,
+    }
 }
 
 /// As much of a key as a page names.

@@ -216,11 +216,13 @@ pub fn run(
     if let Some(path) = undo.dump() {
         source = undump(repository, &source, path, progress)?;
     }
+    // All that may fail is asked before anything is done.
+    let tags = repository.facts(&snapshot.id)?.tags(snapshot);
+    let mut before = kept(repository)?.into_iter().rev();
     progress.phase("rollback");
     let server = Server::connect(address)?;
     let collections = roll_back(repository, undo, only(&source)?, &server, dry_run, progress)?;
     let whole = collections.iter().all(RollbackReport::is_well);
-    let tags = repository.facts(&snapshot.id)?.tags(snapshot);
     // At another place nothing of it was taken back.
     let there = server.address() == undo.address;
     if whole && there && !dry_run && !tags.iter().any(|tag| tag == TAKEN_BACK) {
@@ -232,7 +234,6 @@ pub fn run(
             ));
         }
     }
-    let mut before = kept(repository)?.into_iter().rev();
     let earlier = before.find(|own| {
         let alike = |own: &Undo| own.source == undo.source && own.address == undo.address;
         own.id != snapshot.id && own.time <= snapshot.time && own.undo().is_some_and(alike)

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::source::mongo::answer::text;
 use crate::source::mongo::operation::Operation;
-use crate::source::mongo::oplog::Uuid;
+use crate::source::mongo::oplog::{Uuid, uuid_of};
 
 /// A document after a change; none where it went.
 pub type Traced = (u64, Option<Vec<u8>>);
@@ -119,6 +119,10 @@ impl Trace<'_> {
             }
             b"renameCollection" => {
                 let to = own.body.get(b"to")?.as_ref().and_then(text);
+                // What it replaces is gone: of thousands of such nothing is kept.
+                if let Some(gone) = own.body.get(b"dropTarget")?.as_ref().and_then(uuid_of) {
+                    self.known.remove(&gone);
+                }
                 if to.as_deref() == Some(self.of.namespace) {
                     self.named = Some(uuid);
                     // Of one that was not followed so far nobody knows.

@@ -387,12 +387,21 @@ impl Repository {
         {
             Box::new(self.collection(&collection.runs))
         } else {
-            let keys = choice.stored_keys().into_iter();
-            Box::new(keys.filter_map(|key| {
-                let found = self.collection_document(&collection.runs, &key);
-                found
-                    .map(|found| found.map(|bytes| Stored { key, bytes }))
-                    .transpose()
+            let look = |keys: Vec<Vec<u8>>| -> Vec<Result<Stored>> {
+                let found = keys.into_iter().filter_map(|key| {
+                    let found = self.collection_document(&collection.runs, &key);
+                    let stored = |bytes| Stored { key, bytes };
+                    found.map(|found| found.map(stored)).transpose()
+                });
+                found.collect()
+            };
+            let ids = choice.looked_for().into_iter();
+            Box::new(ids.flat_map(move |[likely, decimals]| {
+                let found = look(likely);
+                match found.is_empty() {
+                    true => look(decimals),
+                    false => found,
+                }
             }))
         };
         let own = move |stored: Result<Stored>| -> Result<Option<Stored>> {
@@ -404,7 +413,12 @@ impl Repository {
                     bytes: document.bytes().to_vec(),
                 };
             }
-            let takes = choice.takes(Document::whole(&stored.bytes)?)?;
+            let document = Document::whole(&stored.bytes)?;
+            // What was looked up by its key has its `_id`.
+            let takes = match capped {
+                true => choice.takes(document)?,
+                false => choice.fits(document)?,
+            };
             Ok(takes.then_some(stored))
         };
         Ok(Box::new(

@@ -448,8 +448,31 @@ fn users_and_roles_come_back() {
     // The latest snapshot holds no users; the first one does.
     lab.take(&server.address(), &with_users).unwrap();
     server.run("admin", doc! { "updateUser": "bea", "roles": ["backup"] });
+    server.run(
+        "admin",
+        doc! { "createRole": "other", "privileges": [], "roles": [] },
+    );
+    server.run("admin", doc! { "updateRole": "looker", "privileges": [] });
     let summary = restore(&lab, &options);
     assert!(summary.is_well(), "{:?}", summary.collections);
+    let own = of(&summary, "admin.system.roles");
+    assert_eq!(own.replaced.ids, ["\"admin.looker\""]);
+    let roles = doc! { "rolesInfo": 1, "showPrivileges": true };
+    let roles = server.run("admin", roles);
+    let roles = roles.get_array("roles").unwrap().iter();
+    let roles: Vec<(&str, usize)> = roles
+        .map(|role| role.as_document().unwrap())
+        .map(|role| {
+            (
+                role.get_str("role").unwrap(),
+                role.get_array("privileges").unwrap().len(),
+            )
+        })
+        .collect();
+    assert!(
+        roles.contains(&("looker", 1)) && roles.contains(&("other", 0)),
+        "{roles:?}"
+    );
     let own = of(&summary, "admin.system.users");
     assert_eq!(own.replaced.ids, ["\"admin.bea\""]);
     assert_eq!(own.verified, 1);

@@ -2,8 +2,8 @@
 //!
 //! One cursor waits for one page of the disk after the other, whatever the disk could do. So a large collection is divided by
 //! some of its own `_id`s, drawn at random, and a few segments are on their way at a time. Each goes from one of these
-//! `_id`s up to the next, the first from the very beginning and the last to the very end: in whatever order the `_id`s
-//! came, no document could fall between two segments.
+//! `_id`s up to the next, the first from behind what was read to begin with and the last to the very end: in whatever order
+//! the `_id`s came, no document could fall between two segments.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const IDS_BYTES_MAX: usize = 4 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
     /// Where it begins.
-    from: Option<From>,
+    from: Option<Begin>,
     /// The first that is not in it.
     to: Option<Arc<RawId>>,
     /// How many are asked for at once; as many as the server likes where it is not said.
@@ -44,7 +44,7 @@ pub struct Segment {
 
 /// Where a segment begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum From {
+enum Begin {
     /// With that one.
     With(Arc<RawId>),
     /// Behind that one.
@@ -64,15 +64,18 @@ pub fn first(
     let command = find(of, state).document("hint", by_id());
     patience.until(|| {
         let mut cursor = server.read(of.database(), command.clone())?;
-        let Some(batch) = server.next(&mut cursor)? else {
-            return Ok((None, None));
-        };
-        let last = match batch.is_last()? {
-            true => None,
-            false => batch.documents()?.last().transpose()?,
-        };
-        let last = last.map(id_of).transpose()?;
-        Ok((Some(batch), last))
+        while let Some(batch) = server.next(&mut cursor)? {
+            let last = batch.documents()?.last().transpose()?;
+            let last = last.map(id_of).transpose()?;
+            if batch.is_last()? {
+                return Ok((Some(batch), None));
+            }
+            // An empty one is no end where the server says that there is more.
+            if last.is_some() {
+                return Ok((Some(batch), last));
+            }
+        }
+        Ok((None, None))
     })
 }
 
@@ -89,7 +92,7 @@ pub fn segments(
 ) -> Asked<Vec<Segment>> {
     let behind = Arc::new(behind);
     let one = Segment {
-        from: Some(From::Behind(behind.clone())),
+        from: Some(Begin::Behind(behind.clone())),
         ..Segment::default()
     };
     let options = Document::whole(&of.options)?;
@@ -190,9 +193,9 @@ fn divided(whole: Segment, ids: Vec<Arc<RawId>>, batch: u32) -> Vec<Segment> {
     let mut segments = Vec::new();
     for id in ids {
         // The same may be drawn twice.
-        if !matches!(&here.from, Some(From::With(from)) if *from == id) {
+        if !matches!(&here.from, Some(Begin::With(from)) if *from == id) {
             let next = Segment {
-                from: Some(From::With(id.clone())),
+                from: Some(Begin::With(id.clone())),
                 ..here.clone()
             };
             here.to = Some(id);
@@ -267,8 +270,8 @@ fn scan_on(
             at_once = segment.batch;
             let from = match (&*last, &segment.from) {
                 (Some(last), _) => Some(("$gt", last)),
-                (None, Some(From::With(id))) => Some(("$gte", &**id)),
-                (None, Some(From::Behind(id))) => Some(("$gt", &**id)),
+                (None, Some(Begin::With(id))) => Some(("$gte", &**id)),
+                (None, Some(Begin::Behind(id))) => Some(("$gt", &**id)),
                 (None, None) => None,
             };
             let to = segment.to.as_ref().map(|to| ("$lt", &**to));
@@ -299,7 +302,7 @@ mod tests {
     fn segments_leave_nothing_out() {
         let id = |number: u8| Arc::new((kind::INT32, vec![number, 0, 0, 0]));
         let whole = Segment {
-            from: Some(From::Behind(id(1))),
+            from: Some(Begin::Behind(id(1))),
             ..Segment::default()
         };
         let one = divided(whole.clone(), Vec::new(), 7);
@@ -309,9 +312,9 @@ mod tests {
             .iter()
             .map(|own| (own.from.clone(), own.to.clone()))
             .collect();
-        let with = |number| Some(From::With(id(number)));
+        let with = |number| Some(Begin::With(id(number)));
         let expected = [
-            (Some(From::Behind(id(1))), Some(id(3))),
+            (Some(Begin::Behind(id(1))), Some(id(3))),
             (with(3), Some(id(5))),
             (with(5), Some(id(9))),
             (with(9), None),
